@@ -1,0 +1,96 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// The rooms of the house and who may know whom. ArchitectureTests holds the sources against this list.
+
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "godwit",
+    products: [
+        .executable(name: "godwit", targets: ["godwit"]),
+        .library(name: "QUIC", targets: ["QUIC"]),
+        .library(name: "HTTP3", targets: ["HTTP3"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .target(
+            name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(
+            name: "CEvent", linkerSettings: [.linkedLibrary("event_core"), .linkedLibrary("event_extra")]),
+        .target(name: "CSockets"),
+
+        room("Primitives", []),
+        room("Cryptography", ["Primitives", "COpenSSL"]),
+        room("TLS", ["Primitives", "Cryptography", "COpenSSL"]),
+        room("QUIC", ["Primitives", "Cryptography", "TLS", collections]),
+        room("HTTP3", ["Primitives", "QUIC", collections]),
+        room("Tunnel", ["Primitives", "QUIC", "HTTP3", collections]),
+        room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", collections]),
+        room("EventLoop", ["Primitives", "CEvent", "CSockets", collections]),
+        room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
+        room("Configuration", ["Primitives", "Cryptography", toml]),
+        room("Telemetry", ["Primitives", "QUIC", logging]),
+        room(
+            "LocalEndpoint",
+            [
+                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
+                "Telemetry",
+            ]),
+        room(
+            "Gateway",
+            [
+                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
+                "Telemetry",
+            ]),
+        room("Lab", ["Primitives", "EventLoop", "LocalEndpoint", "Gateway", "Configuration", "Telemetry"]),
+        .executableTarget(
+            name: "godwit",
+            dependencies: [
+                "Primitives", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry", argumentParser, logging,
+            ],
+            swiftSettings: strict),
+
+        tests("PrimitivesTests", ["Primitives"]),
+        tests("CryptographyTests", ["Cryptography", "Primitives"]),
+        tests("TLSTests", ["TLS", "Cryptography", "Primitives"]),
+        tests("QUICTests", ["QUIC", "TLS", "Cryptography", "Primitives"]),
+        tests("HTTP3Tests", ["HTTP3", "QUIC", "Primitives"]),
+        tests("TunnelTests", ["Tunnel", "HTTP3", "QUIC", "Primitives"]),
+        tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
+        tests("EventLoopTests", ["EventLoop", "Primitives"]),
+        tests("ConfigurationTests", ["Configuration", "Primitives"]),
+        tests(
+            "EndpointTests",
+            [
+                "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "EventLoop", "Tunnel", "HTTP3", "QUIC",
+                "TLS", "Primitives",
+            ]),
+        tests("ArchitectureTests", []),
+    ]
+)
