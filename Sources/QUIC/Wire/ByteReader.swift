@@ -12,6 +12,13 @@ public struct ByteReader: ~Escapable {
         position = 0
     }
 
+    /// Starts at the byte with index `start`, or at the end when there is no such byte.
+    @_lifetime(copy bytes)
+    public init(_ bytes: Span<UInt8>, from start: Int) {
+        self.bytes = bytes
+        position = min(max(start, 0), bytes.count)
+    }
+
     /// Bytes not yet consumed.
     public var remaining: Int { bytes.count - position }
     /// Whether everything was consumed.

@@ -51,14 +51,15 @@ public struct ByteWriter: ~Copyable, ~Escapable {
     /// Appends bytes.
     @_lifetime(self: copy self)
     public mutating func write(_ source: Span<UInt8>) {
-        for index in source.indices { bytes[position + index] = source[index] }
+        bytes.copy(source, at: position)
         position += source.count
     }
 
     /// Appends `count` times the same byte.
     @_lifetime(self: copy self)
     public mutating func write(repeating byte: UInt8, count: Int) {
-        for index in position..<position + count { bytes[index] = byte }
+        var target = bytes._mutatingExtracting(position..<position + count)
+        target.update(repeating: byte)
         position += count
     }
 
@@ -69,6 +70,18 @@ public struct ByteWriter: ~Copyable, ~Escapable {
         let start = position
         position += count
         return start..<position
+    }
+}
+
+extension MutableSpan<UInt8> {
+    /// Fills a field that was reserved before with a big-endian unsigned integer; higher bits of `value` are dropped.
+    @_lifetime(self: copy self)
+    mutating func fill(_ field: Range<Int>, with value: UInt64) {
+        var rest = value
+        for index in field.reversed() {
+            self[index] = UInt8(truncatingIfNeeded: rest)
+            rest >>= 8
+        }
     }
 }
 

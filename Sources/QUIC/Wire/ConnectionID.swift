@@ -17,7 +17,10 @@ public struct ConnectionID: Hashable, Sendable {
     /// Takes the bytes of a connection ID; nil when there are more than 20.
     public init?(_ bytes: Span<UInt8>) {
         guard bytes.count <= Self.maximumLength else { return nil }
-        for index in bytes.indices { append(bytes[index]) }
+        first = Self.word(bytes, from: 0)
+        second = Self.word(bytes, from: 8)
+        third = UInt32(truncatingIfNeeded: Self.word(bytes, from: 16) >> 32)
+        count = bytes.count
     }
 
     /// Takes the bytes of a connection ID; nil when there are more than 20.
@@ -30,6 +33,17 @@ public struct ConnectionID: Hashable, Sendable {
         var id = ConnectionID()
         for _ in 0..<min(count, maximumLength) { id.append(UInt8.random(in: .min ... .max, using: &generator)) }
         return id
+    }
+
+    /// Up to eight bytes, left-aligned.
+    private static func word(_ bytes: Span<UInt8>, from start: Int) -> UInt64 {
+        var word: UInt64 = 0
+        var shift: UInt64 = 56
+        for index in start..<max(start, min(start + 8, bytes.count)) {
+            word |= UInt64(bytes[index]) << shift
+            shift &-= 8
+        }
+        return word
     }
 
     private mutating func append(_ byte: UInt8) {
@@ -67,6 +81,10 @@ extension ByteWriter {
     /// Appends the bytes of a connection ID without a length.
     @_lifetime(self: copy self)
     mutating func write(_ id: ConnectionID) {
-        for index in 0..<id.count { write(id[index]) }
+        write(id.first >> UInt64(8 * (8 - min(id.count, 8))), width: min(id.count, 8))
+        guard id.count > 8 else { return }
+        write(id.second >> UInt64(8 * (16 - min(id.count, 16))), width: min(id.count, 16) - 8)
+        guard id.count > 16 else { return }
+        write(UInt64(id.third) >> UInt64(8 * (20 - id.count)), width: id.count - 16)
     }
 }
