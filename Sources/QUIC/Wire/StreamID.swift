@@ -19,6 +19,9 @@ public enum StreamDirection: UInt8, Hashable, Sendable {
 
 /// A stream's number; its two lowest bits say who opened it and which ends may send (RFC 9000 §2.1).
 public struct StreamID: Hashable, Comparable, Sendable {
+    /// The most streams that one end can open in one direction; more could not be numbered (RFC 9000 §4.6).
+    public static let maximumCount: UInt64 = 1 << 60
+
     /// The number as it stands on the wire, below 2^62.
     public let rawValue: UInt64
 
