@@ -1,0 +1,63 @@
+/// Numbers of draft-ietf-httpbis-connect-tcp, which are provisional until it is an RFC. The one place they stand in.
+///
+/// The last submitted draft is -11 (March 2026); the editors' copy of -12 has already moved to a new pair. Both pairs mean
+/// the same, so both are understood on receipt, and `:protocol` says which pair a client expects to get.
+public enum ConnectTCPDraft: Hashable, Sendable, CaseIterable {
+    /// draft-ietf-httpbis-connect-tcp-08 to -11: DATA-08 and FINAL_DATA-08.
+    case draft08
+    /// draft-ietf-httpbis-connect-tcp-12: DATA-12 and FINAL_DATA-12.
+    case draft12
+
+    /// The DATA capsule's type.
+    public var dataType: UInt64 {
+        switch self {
+        case .draft08: 0x2028_d7f0
+        case .draft12: 0x2028_d7f2
+        }
+    }
+
+    /// The FINAL_DATA capsule's type.
+    public var finalDataType: UInt64 {
+        switch self {
+        case .draft08: 0x2028_d7f1
+        case .draft12: 0x2028_d7f3
+        }
+    }
+
+    /// The upgrade token that will be registered, and that this project's client sends.
+    public static let upgradeToken = "connect-tcp"
+
+    /// The draft that a `:protocol` stands for; nil when it is not connect-tcp.
+    public init?(upgradeToken token: String) {
+        switch token {
+        case Self.upgradeToken, "connect-tcp-07": self = .draft08
+        case "connect-tcp-12": self = .draft12
+        default: return nil
+        }
+    }
+
+    /// The draft and meaning of a capsule type; nil for all other capsules.
+    static func meaning(of type: UInt64) -> (draft: ConnectTCPDraft, kind: CapsuleKind)? {
+        for draft in allCases {
+            if type == draft.dataType { return (draft, .data) }
+            if type == draft.finalDataType { return (draft, .finalData) }
+        }
+        return nil
+    }
+}
+
+/// The two capsules of connect-tcp.
+public enum CapsuleKind: Hashable, Sendable {
+    /// Payload.
+    case data
+    /// The last payload: the sender's TCP FIN follows it.
+    case finalData
+}
+
+extension ConnectTCPDraft {
+    /// Appends the header of a capsule with a payload of `length` bytes (RFC 9297 §3.2).
+    public func appendCapsuleHeader(_ kind: CapsuleKind, length: UInt64, to bytes: inout [UInt8]) {
+        bytes.appendVarint(kind == .data ? dataType : finalDataType)
+        bytes.appendVarint(length)
+    }
+}
