@@ -100,8 +100,3 @@ extension ByteWriter {
         write(token.low, width: 8)
     }
 }
-
-extension StatelessResetToken {
-    /// Bytes of a token (RFC 9000 §10.3).
-    static let byteCount = 16
-}
