@@ -1,0 +1,266 @@
+import Primitives
+
+/// How the window grows in congestion avoidance and what a congestion event leaves of it: a closed choice, no existential.
+enum CongestionAlgorithm: Hashable, Sendable {
+    /// RFC 9002 §7.
+    case newReno
+    /// RFC 9438.
+    case cubic
+}
+
+/// The congestion window of one network path (RFC 9002 §7), with HyStart++ in the first slow start (RFC 9406).
+///
+/// ```
+///                 loss or CE, or HyStart++             acknowledged: a packet sent after its beginning
+///  slow start ───────────────────────────► recovery ◄─────────────────────────────► congestion avoidance
+///      ▲                                       │                 loss or CE
+///      └───────────────────────────────────────┘
+///                persistent congestion
+/// ```
+/// Of an ACK, first every packet goes in through `packetAcknowledged`, then `acknowledgementsProcessed` moves the window.
+struct CongestionController: Equatable, Sendable {
+    /// Datagrams in the first flight (RFC 9002 §7.2).
+    static let initialWindowDatagrams = 10
+    /// Bytes in the first flight, unless two datagrams are more (RFC 9002 §7.2).
+    static let initialWindowBytes = 14_720
+    /// Datagrams that may always be in flight (RFC 9002 §7.2: kMinimumWindow).
+    static let minimumWindowDatagrams = 2
+    /// The widest window, in bytes; growth stops there. It bounds what a peer that acknowledges fast can make us hold.
+    static let maximumWindow = 1 << 28
+    /// Datagrams of room with which a window still counts as filled: less than a burst is not worth waking up for.
+    static let filledSlackDatagrams = 3
+
+    /// The window in bytes.
+    private(set) var window: Int
+    /// Below it the window doubles each round trip.
+    private(set) var slowStartThreshold = Int.max
+    /// Congestion events so far, undone ones included.
+    private(set) var congestionEventCount: UInt64 = 0
+    /// Congestion events that turned out to be reordering.
+    private(set) var undoneEventCount: UInt64 = 0
+
+    private var datagramSize: Int
+    private var avoidance: Avoidance
+    private var hyStart = HyStart()
+    /// When the recovery period began; packets sent until then do not reduce the window again.
+    private var recoveryStart: Instant?
+    private var undo: Undo?
+    /// When the packets in flight last filled the window.
+    private var filledAt: Instant?
+    /// When they last filled half of it.
+    private var halfFilledAt: Instant?
+    private var acknowledgedNow = Acknowledged()
+
+    private enum Avoidance: Equatable, Sendable {
+        case newReno(NewReno)
+        case cubic(Cubic)
+    }
+
+    /// How the network tells of congestion.
+    private enum Signal {
+        case loss
+        case mark
+    }
+
+    /// What one ACK settled on this path.
+    private struct Acknowledged: Equatable, Sendable {
+        /// Bytes of packets that were sent after the recovery period began.
+        var bytes = 0
+        var packets = 0
+        var newestSent: Instant?
+    }
+
+    /// What a congestion event changed, and how many of the packets that caused it have not arrived after all.
+    private struct Undo: Equatable, Sendable {
+        var window: Int
+        var slowStartThreshold: Int
+        var avoidance: Avoidance
+        var hyStart: HyStart
+        var missing: Int
+    }
+
+    /// Starts with the initial window for datagrams of `datagramSize` bytes.
+    init(_ algorithm: CongestionAlgorithm = .cubic, datagramSize: Int) {
+        self.datagramSize = datagramSize
+        avoidance =
+            switch algorithm {
+            case .newReno: .newReno(NewReno())
+            case .cubic: .cubic(Cubic())
+            }
+        window = Self.initialWindow(datagramSize: datagramSize)
+    }
+
+    /// The window before anything is known of the path (RFC 9002 §7.2).
+    static func initialWindow(datagramSize: Int) -> Int {
+        min(
+            initialWindowDatagrams.multiplyingSaturating(datagramSize),
+            max(initialWindowBytes, minimumWindowDatagrams.multiplyingSaturating(datagramSize)))
+    }
+
+    /// The window that is always allowed.
+    var minimumWindow: Int { Self.minimumWindowDatagrams.multiplyingSaturating(datagramSize) }
+
+    var algorithm: CongestionAlgorithm {
+        switch avoidance {
+        case .newReno: .newReno
+        case .cubic: .cubic
+        }
+    }
+
+    /// Whether the window still grows by what is acknowledged.
+    var isInSlowStart: Bool { window < slowStartThreshold }
+
+    /// Whether a packet sent at `time` belongs to the recovery period or to the time before it.
+    private func isInRecovery(sentAt time: Instant) -> Bool {
+        guard let recoveryStart else { return false }
+        return time <= recoveryStart
+    }
+
+    // MARK: Inputs
+
+    /// Notes a packet that counts against the window; `bytesInFlight` includes it.
+    mutating func packetSent(size: Int, bytesInFlight: Int, at now: Instant) {
+        if bytesInFlight <= size { pauseGrowth() }
+        if bytesInFlight >= window - Self.filledSlackDatagrams * datagramSize { filledAt = now }
+        if bytesInFlight >= window / 2 { halfFilledAt = now }
+    }
+
+    /// Takes a packet that counted against the window and is now acknowledged for the first time.
+    mutating func packetAcknowledged(size: Int, sentAt: Instant) {
+        acknowledgedNow.packets &+= 1
+        if !isInRecovery(sentAt: sentAt) {
+            acknowledgedNow.bytes = acknowledgedNow.bytes.addingSaturating(size)
+        }
+        acknowledgedNow.newestSent = max(acknowledgedNow.newestSent ?? sentAt, sentAt)
+    }
+
+    /// Moves the window for the packets taken since the last call. `sample` is the round-trip time the ACK gave, if any.
+    mutating func acknowledgementsProcessed(rtt: RTTEstimator, sample: Interval?, at now: Instant) {
+        let acknowledged = acknowledgedNow
+        acknowledgedNow = Acknowledged()
+        guard let newestSent = acknowledged.newestSent, acknowledged.bytes > 0 else { return }
+        if isInSlowStart {
+            growInSlowStart(acknowledged, newestSent: newestSent, sample: sample, at: now)
+        } else {
+            growInAvoidance(acknowledged, newestSent: newestSent, rtt: rtt, at: now)
+        }
+    }
+
+    /// Takes a packet that was declared lost and whose loss means congestion: not a probe for MTU or path.
+    mutating func packetLost(sentAt: Instant, at now: Instant) {
+        congestionSignalled(.loss, sentAt: sentAt, at: now)
+        if undo != nil { undo?.missing += 1 }
+    }
+
+    /// Takes a rise of the CE count in an ACK whose largest packet was sent at `sentAt` (RFC 9002 §7.1).
+    mutating func congestionExperienced(sentAt: Instant, at now: Instant) {
+        congestionSignalled(.mark, sentAt: sentAt, at: now)
+        // The network said so itself: that lost packets arrive late does not make it untrue.
+        undo = nil
+    }
+
+    /// Takes the late arrival of a packet that had been declared lost at `lostAt`. When every loss of the recovery period
+    /// proves wrong, the window comes back (RFC 9438 §4.9 in spirit).
+    mutating func lossWasSpurious(lostAt: Instant) {
+        guard let recoveryStart, lostAt >= recoveryStart, var state = undo else { return }
+        state.missing -= 1
+        guard state.missing <= 0 else {
+            undo = state
+            return
+        }
+        undo = nil
+        undoneEventCount &+= 1
+        window = max(window, state.window)
+        slowStartThreshold = state.slowStartThreshold
+        avoidance = state.avoidance
+        hyStart = state.hyStart
+        pauseGrowth()
+    }
+
+    /// Falls back to the minimum window (RFC 9002 §7.6.2).
+    mutating func persistentCongestionEstablished() {
+        window = minimumWindow
+        recoveryStart = nil
+        undo = nil
+        if case .cubic(var cubic) = avoidance {
+            cubic.restart()
+            avoidance = .cubic(cubic)
+        }
+    }
+
+    /// Follows the path's datagram size; a window that is too narrow for two datagrams widens.
+    mutating func datagramSizeChanged(to size: Int) {
+        datagramSize = size
+        window = max(window, minimumWindow)
+    }
+
+    // MARK: The window
+
+    private mutating func growInSlowStart(
+        _ acknowledged: Acknowledged, newestSent: Instant, sample: Interval?, at now: Instant
+    ) {
+        if let sample {
+            hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
+            if hyStart.phase == .finished, slowStartThreshold == .max {
+                slowStartThreshold = window
+                return
+            }
+        }
+        // RFC 9002 §7.8: an underused window does not grow. Doubling needs half of it in use.
+        guard let halfFilledAt, halfFilledAt >= newestSent else { return }
+        let grown = window.addingSaturating(hyStart.growth(for: acknowledged.bytes))
+        window = min(min(grown, max(slowStartThreshold, window)), Self.maximumWindow)
+    }
+
+    private mutating func growInAvoidance(
+        _ acknowledged: Acknowledged, newestSent: Instant, rtt: RTTEstimator, at now: Instant
+    ) {
+        guard let filledAt, filledAt >= newestSent else {
+            pauseGrowth()
+            return
+        }
+        switch avoidance {
+        case .newReno(var newReno):
+            window = newReno.grown(window, acknowledged: acknowledged.bytes, datagramSize: datagramSize)
+            avoidance = .newReno(newReno)
+        case .cubic(var cubic):
+            window = cubic.grown(
+                window, acknowledged: acknowledged.bytes, datagramSize: datagramSize, rtt: rtt.smoothed, at: now)
+            avoidance = .cubic(cubic)
+        }
+        window = min(window, Self.maximumWindow)
+    }
+
+    private mutating func pauseGrowth() {
+        guard case .cubic(var cubic) = avoidance else { return }
+        cubic.pause()
+        avoidance = .cubic(cubic)
+    }
+
+    private mutating func congestionSignalled(_ signal: Signal, sentAt: Instant, at now: Instant) {
+        // RFC 9002 §7.3.2: one reduction per recovery period.
+        if isInRecovery(sentAt: sentAt) { return }
+        congestionEventCount &+= 1
+        recoveryStart = now
+        undo =
+            switch signal {
+            case .loss:
+                Undo(
+                    window: window, slowStartThreshold: slowStartThreshold, avoidance: avoidance, hyStart: hyStart,
+                    missing: 0)
+            case .mark: nil
+            }
+        let reduced: Int
+        switch avoidance {
+        case .newReno(var newReno):
+            reduced = newReno.reduced(window)
+            avoidance = .newReno(newReno)
+        case .cubic(var cubic):
+            reduced = cubic.reduced(window)
+            avoidance = .cubic(cubic)
+        }
+        window = max(reduced, minimumWindow)
+        slowStartThreshold = window
+        hyStart.finish()
+    }
+}

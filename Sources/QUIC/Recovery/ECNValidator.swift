@@ -1,0 +1,84 @@
+import Primitives
+
+/// Finds out whether ECN works on one network path and marks packets while it may (RFC 9000 §13.4.2, appendix A.4).
+///
+/// ```
+///             ten marked or all of their time passed       counts add up
+///   testing ─────────────────────────────────────► unknown ─────────────► capable
+///      │                                              │                      │
+///      └── counts wrong or missing, all marks lost ───┴───► failed ◄─────────┘ counts wrong or missing
+/// ```
+/// Counts that add up while testing lead to capable at once.
+struct ECNValidator: Equatable, Sendable {
+    /// Packets that are marked before anything is known (RFC 9000 appendix A.4).
+    static let testingPackets = 10
+
+    enum State: Equatable, Sendable {
+        case testing
+        case unknown
+        case capable
+        case failed
+    }
+
+    private(set) var state: State = .testing
+    private var markedSent = 0
+    private var markedLost = 0
+
+    /// The codepoint with which packets leave now.
+    var codepoint: ECN {
+        switch state {
+        case .testing, .capable: .ect0
+        case .unknown, .failed: .notCapable
+        }
+    }
+
+    /// Notes a packet that left with ECT(0).
+    mutating func markedPacketSent() {
+        guard state == .testing else { return }
+        markedSent += 1
+        if markedSent >= Self.testingPackets { state = .unknown }
+    }
+
+    /// Notes the loss of a packet that left with ECT(0).
+    mutating func markedPacketLost() {
+        guard state == .testing || state == .unknown else { return }
+        markedLost += 1
+        // RFC 9000 §13.4.2: when every marked packet is lost, marking may be what the path does not let through.
+        if state == .unknown, markedLost >= markedSent { state = .failed }
+    }
+
+    /// Takes what an ACK that raised the largest acknowledged number says of marked packets, and tells whether congestion
+    /// was experienced.
+    ///
+    /// `newlyMarked` packets with ECT(0) are acknowledged for the first time, and the peer's counts rose by `increase`
+    /// (nil when the ACK carried none or they fell). `sentMarked` packets of the space have left with ECT(0) so far.
+    mutating func acknowledged(newlyMarked: Int, increase: ECNCounts?, total: ECNCounts?, sentMarked: UInt64)
+        -> Congestion
+    {
+        if state == .failed { return .none }
+        guard let increase, let total else {
+            // RFC 9000 §13.4.2.1: marked packets acknowledged without counts: the peer or the path takes no part.
+            if newlyMarked > 0 { state = .failed }
+            return .none
+        }
+        let arrived = increase.ect0.addingSaturating(increase.congestionExperienced)
+        // RFC 9000 §13.4.2.1: marks were removed on the way.
+        if arrived < UInt64(max(newlyMarked, 0)) {
+            state = .failed
+            return .none
+        }
+        // RFC 9000 §13.4.2.1: more than were sent, or a codepoint that never was.
+        if total.ect0.addingSaturating(total.congestionExperienced) > sentMarked || total.ect1 > 0 {
+            state = .failed
+            return .none
+        }
+        if newlyMarked > 0 { state = .capable }
+        return increase.congestionExperienced > 0 ? .experienced : .none
+    }
+
+    /// Whether a router marked a packet.
+    enum Congestion: Equatable, Sendable {
+        case none
+        case experienced
+    }
+}

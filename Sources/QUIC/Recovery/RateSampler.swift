@@ -1,0 +1,100 @@
+import Primitives
+
+/// Measures the rate at which a path delivers, from acknowledgements (after the delivery-rate estimation of BBR's authors,
+/// draft-cheng-iccrg-delivery-rate-estimation): for each packet, what was delivered between its sending and its
+/// acknowledgement, over the longer of the time that sending and the time that acknowledging took.
+struct RateSampler: Equatable, Sendable {
+    /// For how long the best sample counts at most; at least half of it.
+    static let bestLifetime = Interval.seconds(10)
+
+    /// What is remembered with every packet in flight.
+    struct Mark: Equatable, Sendable {
+        /// Bytes delivered when the packet left.
+        var delivered: UInt64 = 0
+        /// When the newest of them were acknowledged.
+        var deliveredTime: Instant = .origin
+        /// When the packet left whose acknowledgement that was.
+        var firstSentTime: Instant = .origin
+        /// The application had nothing more to send than was in flight.
+        var isApplicationLimited = false
+    }
+
+    /// Bytes acknowledged so far.
+    private(set) var delivered: UInt64 = 0
+    /// The newest sample; nil before the first.
+    private(set) var latest: BitRate?
+    /// Whether the newest sample was limited by the application and may be far below what the path could carry.
+    private(set) var isLatestApplicationLimited = false
+
+    private var deliveredTime: Instant = .origin
+    private var firstSentTime: Instant = .origin
+    /// Samples are application-limited until this much is delivered.
+    private var applicationLimitedUntil: UInt64?
+    private var best: BitRate?
+    private var priorBest: BitRate?
+    private var bestSince: Instant = .origin
+    /// The packet acknowledged now that left last.
+    private var candidate: (mark: Mark, timeSent: Instant)?
+
+    static func == (a: RateSampler, b: RateSampler) -> Bool {
+        a.delivered == b.delivered && a.latest == b.latest && a.deliveredTime == b.deliveredTime
+    }
+
+    /// The best recent sample: what the path can carry, as far as it was used.
+    var estimate: BitRate? {
+        guard let best else { return priorBest }
+        return priorBest.map { max($0, best) } ?? best
+    }
+
+    /// Notes that there is nothing to send though the window has room: samples until then say little.
+    mutating func applicationLimited(bytesInFlight: Int) {
+        applicationLimitedUntil = max(delivered &+ UInt64(max(bytesInFlight, 0)), 1)
+    }
+
+    /// Tells what to remember with a packet that leaves; `bytesInFlight` does not include it.
+    mutating func packetSent(bytesInFlight: Int, at now: Instant) -> Mark {
+        if bytesInFlight <= 0 {
+            firstSentTime = now
+            deliveredTime = now
+        }
+        return Mark(
+            delivered: delivered, deliveredTime: deliveredTime, firstSentTime: firstSentTime,
+            isApplicationLimited: applicationLimitedUntil != nil)
+    }
+
+    /// Takes a packet that is acknowledged for the first time.
+    mutating func packetAcknowledged(_ mark: Mark, size: Int, timeSent: Instant, at now: Instant) {
+        delivered &+= UInt64(max(size, 0))
+        deliveredTime = now
+        guard let current = candidate else {
+            candidate = (mark, timeSent)
+            return
+        }
+        if mark.delivered > current.mark.delivered || timeSent > current.timeSent { candidate = (mark, timeSent) }
+    }
+
+    /// Makes a sample of the packets taken since the last call. One over less than the shortest round trip is noise.
+    mutating func acknowledgementsProcessed(minimumRTT: Interval?, at now: Instant) {
+        guard let (mark, timeSent) = candidate else { return }
+        candidate = nil
+        firstSentTime = timeSent
+        if let limit = applicationLimitedUntil, delivered > limit { applicationLimitedUntil = nil }
+        let interval = max(timeSent - mark.firstSentTime, now - mark.deliveredTime)
+        guard interval > .zero, interval >= minimumRTT ?? .zero, delivered > mark.delivered else { return }
+        let rate = BitRate(ByteCount(delivered - mark.delivered), in: interval)
+        latest = rate
+        isLatestApplicationLimited = mark.isApplicationLimited
+        take(rate, at: now)
+    }
+
+    private mutating func take(_ rate: BitRate, at now: Instant) {
+        if now - bestSince >= Self.bestLifetime / 2 {
+            priorBest = best ?? priorBest
+            best = nil
+            bestSince = now
+        }
+        // A limited sample counts only when it is better than what is known.
+        if isLatestApplicationLimited, let estimate, rate < estimate { return }
+        best = best.map { max($0, rate) } ?? rate
+    }
+}

@@ -1,0 +1,224 @@
+import Primitives
+
+/// The packets of one packet number space from sending to acknowledgement or loss (RFC 9002 appendix A.1).
+///
+/// A ring indexed by packet number: entering, finding and settling a packet take constant time, and two bit sets find the
+/// next unsettled packet without visiting the settled ones between. Lost packets stay for a while, so that an
+/// acknowledgement that comes late is recognised.
+struct SentPacketLedger {
+    /// Packets that may be remembered at a time; when reached, no more packets may leave until older ones are settled.
+    /// Bounds memory to about 40 MB for a peer that acknowledges nothing.
+    static let maximumPackets = 1 << 18
+    /// Slots of the smallest ring, one word of the bit sets.
+    static let minimumSlots = 64
+
+    /// What became of a packet number.
+    enum State: Equatable, Sendable {
+        /// Never sent, acknowledged and forgotten, or skipped: nothing to settle.
+        case empty
+        /// Sent and not settled yet.
+        case outstanding
+        /// Arrived.
+        case acknowledged
+        /// Declared lost.
+        case lost(at: Instant)
+    }
+
+    struct Entry {
+        var packet: SentPacket
+        var mark: RateSampler.Mark
+        var state: State
+    }
+
+    /// The oldest number that is remembered; all before it are settled and forgotten.
+    private(set) var first: UInt64 = 0
+    /// The next number to be sent.
+    private(set) var next: UInt64 = 0
+    private var slots: [Entry] = []
+    private var outstanding: [UInt64] = []
+    private var lost: [UInt64] = []
+
+    private static let vacant = Entry(
+        packet: SentPacket(
+            packetNumber: 0, timeSent: .origin, size: 0, kind: .ackOnly, ecn: .notCapable,
+            path: NetworkPathID(rawValue: 0), largestAcknowledged: nil, frames: SentFrames()),
+        mark: RateSampler.Mark(), state: .empty)
+
+    /// Numbers from the oldest remembered one to the newest.
+    var span: Int { Int(next - first) }
+
+    /// Whether another packet may be entered.
+    var hasRoom: Bool { span < Self.maximumPackets }
+
+    private func slot(of number: UInt64) -> Int { Int(truncatingIfNeeded: number) & (slots.count - 1) }
+
+    /// What became of `number`.
+    func state(of number: UInt64) -> State {
+        guard number >= first, number < next else { return .empty }
+        return slots[slot(of: number)].state
+    }
+
+    /// The entry of a number between `first` and `next`.
+    subscript(number: UInt64) -> Entry {
+        precondition(number >= first && number < next, "packet number is not remembered")
+        return slots[slot(of: number)]
+    }
+
+    // MARK: Entering
+
+    /// Enters the packet with number `next` or above it; numbers between are skipped.
+    mutating func append(_ packet: SentPacket, mark: RateSampler.Mark) {
+        precondition(packet.packetNumber >= next, "packet numbers only grow")
+        while next < packet.packetNumber { skip() }
+        let index = claimSlot()
+        slots[index] = Entry(packet: packet, mark: mark, state: .outstanding)
+        outstanding[index >> 6] |= 1 << UInt64(index & 63)
+    }
+
+    /// Leaves the number `next` out.
+    mutating func skip() {
+        let index = claimSlot()
+        slots[index].state = .empty
+    }
+
+    private mutating func claimSlot() -> Int {
+        if span == slots.count { makeRoom() }
+        let index = slot(of: next)
+        next += 1
+        return index
+    }
+
+    /// Packets that carried only acknowledgements are acknowledged rarely: the oldest make room before the ring grows.
+    private mutating func makeRoom() {
+        while first < next, span > slots.count / 2 {
+            let index = slot(of: first)
+            switch slots[index].state {
+            case .outstanding:
+                guard !slots[index].packet.kind.isInFlight else { return growIfFull() }
+            case .empty, .acknowledged, .lost: break
+            }
+            vacate(index)
+            first += 1
+        }
+        growIfFull()
+    }
+
+    private mutating func growIfFull() {
+        guard span == slots.count else { return }
+        let old = slots
+        let oldMask = old.count - 1
+        let count = max(Self.minimumSlots, old.count * 2)
+        slots = Array(repeating: Self.vacant, count: count)
+        outstanding = Array(repeating: 0, count: count >> 6)
+        lost = Array(repeating: 0, count: count >> 6)
+        for number in first..<next {
+            let entry = old[Int(truncatingIfNeeded: number) & oldMask]
+            let index = slot(of: number)
+            let bit: UInt64 = 1 << UInt64(index & 63)
+            switch entry.state {
+            case .outstanding: outstanding[index >> 6] |= bit
+            case .lost: lost[index >> 6] |= bit
+            case .empty, .acknowledged: break
+            }
+            slots[index] = entry
+        }
+    }
+
+    // MARK: Finding
+
+    /// The first number from `start` through `end` that is outstanding or declared lost.
+    func nextUnsettled(from start: UInt64, through end: UInt64) -> UInt64? {
+        find(from: start, through: end) { outstanding[$0] | lost[$0] }
+    }
+
+    /// The first number from `start` through `end` that is outstanding.
+    func nextOutstanding(from start: UInt64, through end: UInt64) -> UInt64? {
+        find(from: start, through: end) { outstanding[$0] }
+    }
+
+    @inline(__always)
+    private func find(from start: UInt64, through end: UInt64, word: (Int) -> UInt64) -> UInt64? {
+        guard next > first else { return nil }
+        var number = max(start, first)
+        let last = min(end, next - 1)
+        while number <= last {
+            let index = slot(of: number)
+            let rest = word(index >> 6) >> UInt64(index & 63)
+            if rest != 0 {
+                number += UInt64(rest.trailingZeroBitCount)
+                return number <= last ? number : nil
+            }
+            number += UInt64(64 - index & 63)
+        }
+        return nil
+    }
+
+    // MARK: Settling
+
+    /// Settles an unsettled packet as arrived and hands its entry out; its frames leave the ledger.
+    mutating func acknowledge(_ number: UInt64) -> Entry {
+        let index = slot(of: number)
+        clear(index)
+        let entry = slots[index]
+        slots[index].state = .acknowledged
+        slots[index].packet.frames = SentFrames()
+        return entry
+    }
+
+    /// Declares an outstanding packet lost and hands it out; it stays for a while.
+    mutating func declareLost(_ number: UInt64, at now: Instant) -> SentPacket {
+        let index = slot(of: number)
+        outstanding[index >> 6] &= ~(1 << UInt64(index & 63))
+        lost[index >> 6] |= 1 << UInt64(index & 63)
+        slots[index].state = .lost(at: now)
+        return slots[index].packet
+    }
+
+    /// Forgets an unsettled packet and hands it out.
+    mutating func forget(_ number: UInt64) -> SentPacket {
+        let index = slot(of: number)
+        let packet = slots[index].packet
+        vacate(index)
+        return packet
+    }
+
+    /// Forgets what is settled at the old end; packets declared lost before `horizon` are settled too.
+    mutating func advance(lostBefore horizon: Instant) {
+        while first < next {
+            let index = slot(of: first)
+            switch slots[index].state {
+            case .outstanding: return
+            case .lost(at: let time): guard time < horizon else { return }
+            case .empty, .acknowledged: break
+            }
+            vacate(index)
+            first += 1
+        }
+        // All is settled: a ring that a burst has grown goes back.
+        if slots.count > Self.minimumSlots { release() }
+    }
+
+    /// Forgets every packet, and gives the memory back.
+    mutating func forgetAll() {
+        first = next
+        release()
+    }
+
+    private mutating func release() {
+        slots = []
+        outstanding = []
+        lost = []
+    }
+
+    private mutating func clear(_ index: Int) {
+        let bit: UInt64 = 1 << UInt64(index & 63)
+        outstanding[index >> 6] &= ~bit
+        lost[index >> 6] &= ~bit
+    }
+
+    private mutating func vacate(_ index: Int) {
+        clear(index)
+        slots[index].state = .empty
+        slots[index].packet.frames = SentFrames()
+    }
+}
