@@ -129,20 +129,7 @@ extension Trace.Record {
             }
         guard let datagram else { return "\(clock) \(place): \(what)" }
         let digest = datagram.digest == 0 ? "" : " #\(String(datagram.digest, radix: 16))"
-        let route = "\(Self.text(of: datagram.source)) > \(Self.text(of: datagram.destination))"
+        let route = "\(datagram.source) > \(datagram.destination)"
         return "\(clock) \(place): \(what) \(route) \(datagram.size) bytes \(datagram.ecn)\(digest)"
-    }
-
-    private static func text(of address: NetworkAddress) -> String {
-        switch address.ip.family {
-        case .ipv4:
-            let octets = [24, 16, 8, 0].map { String(address.ip.low >> $0 & 0xFF) }
-            return "\(octets.joined(separator: ".")):\(address.port)"
-        case .ipv6:
-            let groups = [address.ip.high, address.ip.low].flatMap { half in
-                [48, 32, 16, 0].map { String(half >> $0 & 0xFFFF, radix: 16) }
-            }
-            return "[\(groups.joined(separator: ":"))]:\(address.port)"
-        }
     }
 }

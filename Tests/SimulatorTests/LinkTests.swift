@@ -14,7 +14,7 @@ private struct Wire {
         _ conditions: LinkConditions, count: Int, size: Int = 1_200, every interval: Interval = .zero,
         ecn: ECN = .notCapable, seed: UInt64 = 1, interfaceMTU: Int? = nil
     ) {
-        network = VirtualNetwork(seed: seed, detail: .contents)
+        network = VirtualNetwork(seed: seed)
         source = Source(
             from: Addresses.client, to: Addresses.server, count: count, size: size, every: interval, ecn: ecn)
         sink = Sink()
@@ -74,28 +74,28 @@ struct LinkTests {
 
     @Test(arguments: [1, 2, 3] as [UInt64])
     func losesAtRandomAtItsProbability(seed: UInt64) {
-        let wire = Wire(LinkConditions(loss: .random(0.1)), count: 5_000, size: 40, seed: seed)
+        let wire = Wire(LinkConditions(loss: .random(0.1)), count: 3_000, size: 40, seed: seed)
         wire.run()
-        // Mean 500, standard deviation 21: five of them.
-        #expect(abs(wire.statistics.dropped(.lost) - 500) < 106)
-        #expect(wire.sink.arrivals.count == 5_000 - wire.statistics.dropped(.lost))
+        // Mean 300, standard deviation 16: five of them.
+        #expect(abs(wire.statistics.dropped(.lost) - 300) < 82)
+        #expect(wire.sink.arrivals.count == 3_000 - wire.statistics.dropped(.lost))
     }
 
     @Test(arguments: [1, 2, 3] as [UInt64])
     func losesInBurstsOfTheModelsMeanLength(seed: UInt64) {
         let model = GilbertElliott(onset: 0.02, recovery: 0.25)
-        let wire = Wire(LinkConditions(loss: .burst(model)), count: 8_000, size: 40, seed: seed)
+        let wire = Wire(LinkConditions(loss: .burst(model)), count: 4_000, size: 40, seed: seed)
         wire.run()
         let arrived = Set(wire.sink.numbers)
         var bursts = 0
         var lost = 0
-        for number in 0..<UInt32(8_000) where !arrived.contains(number) {
+        for number in 0..<UInt32(4_000) where !arrived.contains(number) {
             lost += 1
             if number == 0 || arrived.contains(number - 1) { bursts += 1 }
         }
         // Mean burst 1 / 0.25 = 4 datagrams; share lost 0.02 / 0.27 = 7.4 %.
         #expect((3.0...5.0).contains(Double(lost) / Double(bursts)))
-        #expect((0.05...0.10).contains(Double(lost) / 8_000))
+        #expect((0.05...0.10).contains(Double(lost) / 4_000))
     }
 
     @Test func losesTheDatagramsThatTheScenarioNames() {
