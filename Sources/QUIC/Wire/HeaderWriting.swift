@@ -1,3 +1,5 @@
+import Cryptography
+
 /// Where the parts of a packet that is being written stand in its buffer; sealing it needs them.
 struct PacketLayout: Equatable {
     /// The first byte of the packet.
@@ -6,6 +8,11 @@ struct PacketLayout: Equatable {
     var lengthField: Range<Int>?
     /// Where the packet number stands.
     var packetNumber: Range<Int>
+    /// The end of the packet with its tag, once it is finished.
+    var end: Int
+
+    /// Bytes that `finishPacket` may add: the tag, and padding of a payload shorter than a packet number can be.
+    static let sealingOverhead = CipherSuite.tagLength + PacketNumber.maximumLength - 1
 
     /// Where the payload starts.
     var payloadStart: Int { packetNumber.upperBound }
@@ -78,7 +85,7 @@ extension ByteWriter {
         let lengthField = reserve(fields.lengthWidth.rawValue)
         let packetNumber = position..<position + fields.packetNumberLength
         write(fields.packetNumber, width: fields.packetNumberLength)
-        return PacketLayout(start: start, lengthField: lengthField, packetNumber: packetNumber)
+        return PacketLayout(start: start, lengthField: lengthField, packetNumber: packetNumber, end: position)
     }
 
     /// Writes the header of a 1-RTT packet.
@@ -90,7 +97,23 @@ extension ByteWriter {
         write(fields.destinationConnectionID)
         let packetNumber = position..<position + fields.packetNumberLength
         write(fields.packetNumber, width: fields.packetNumberLength)
-        return PacketLayout(start: start, lengthField: nil, packetNumber: packetNumber)
+        return PacketLayout(start: start, lengthField: nil, packetNumber: packetNumber, end: position)
+    }
+
+    /// Ends a packet after its last frame: pads it as far as header protection needs, makes room for the tag and fills in
+    /// the length field. `PacketLayout.sealingOverhead` bytes must remain.
+    @_lifetime(self: copy self)
+    mutating func finishPacket(_ packet: inout PacketLayout) {
+        // RFC 9001 §5.4.2: packet number and payload are at least four bytes, so that there is a whole sample.
+        let padding = packet.packetNumber.lowerBound + PacketNumber.maximumLength - position
+        if padding > 0 { write(repeating: UInt8(truncatingIfNeeded: FrameType.padding.rawValue), count: padding) }
+        _ = reserve(CipherSuite.tagLength)
+        packet.end = position
+        guard let field = packet.lengthField else { return }
+        // RFC 9000 §17.2: the length of packet number, payload and tag, as a varint of the width that was kept.
+        precondition(position - packet.packetNumber.lowerBound < 1 << (8 * field.count - 2), "length field too narrow")
+        let prefix = UInt64(field.count.trailingZeroBitCount) << UInt64(8 * field.count - 2)
+        bytes.fill(field, with: prefix | UInt64(position - packet.packetNumber.lowerBound))
     }
 
     /// Writes a Version Negotiation packet (RFC 9000 §17.2.1). The connection IDs are those of the packet it answers,

@@ -1,0 +1,51 @@
+/// In what the versions' key derivations differ (RFC 9001 §5, RFC 9369 §3.3).
+extension Version {
+    /// The salt of the Initial secrets (RFC 9001 §5.2, RFC 9369 §3.3.1).
+    var initialSalt: [UInt8] {
+        switch self {
+        case .v1:
+            [
+                0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+                0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a,
+            ]
+        case .v2:
+            [
+                0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
+                0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9,
+            ]
+        }
+    }
+
+    /// The label of the packet protection key.
+    var keyLabel: String { labelPrefix + " key" }
+    /// The label of the initialisation vector.
+    var ivLabel: String { labelPrefix + " iv" }
+    /// The label of the header protection key.
+    var headerProtectionLabel: String { labelPrefix + " hp" }
+    /// The label of the next secret in a key update.
+    var keyUpdateLabel: String { labelPrefix + " ku" }
+
+    private var labelPrefix: String { self == .v1 ? "quic" : "quicv2" }
+
+    /// The key of the Retry integrity tag (RFC 9001 §5.8, RFC 9369 §3.3.3).
+    var retryKey: [UInt8] {
+        switch self {
+        case .v1:
+            [
+                0xbe, 0x0c, 0x69, 0x0b, 0x9f, 0x66, 0x57, 0x5a, 0x1d, 0x76, 0x6b, 0x54, 0xe3, 0x68, 0xc8, 0x4e,
+            ]
+        case .v2:
+            [
+                0x8f, 0xb4, 0xb0, 0x1b, 0x56, 0xac, 0x48, 0xe2, 0x60, 0xfb, 0xcb, 0xce, 0xad, 0x7c, 0xcc, 0x92,
+            ]
+        }
+    }
+
+    /// The nonce of the Retry integrity tag (RFC 9001 §5.8, RFC 9369 §3.3.3).
+    var retryNonce: [UInt8] {
+        switch self {
+        case .v1: [0x46, 0x15, 0x99, 0xd3, 0x5d, 0x63, 0x2b, 0xf2, 0x23, 0x98, 0x25, 0xbb]
+        case .v2: [0xd8, 0x69, 0x69, 0xbc, 0x2d, 0x7c, 0x6d, 0x99, 0x90, 0xef, 0xb0, 0x4a]
+        }
+    }
+}
