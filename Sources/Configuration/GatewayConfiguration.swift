@@ -1,0 +1,154 @@
+public import Primitives
+
+/// What `gateway.toml` says, checked; paths are ready to open.
+public struct GatewayConfiguration: Hashable, Sendable {
+    /// The file it was read from.
+    public var source: String
+    /// UDP addresses to serve on.
+    public var listen: [NetworkAddress]
+    /// The certificate chain in PEM, the gateway's own certificate first.
+    public var certificate: String
+    /// The private key in PEM.
+    public var key: String
+    /// The file with the users and the hashes of their tokens.
+    public var users: String
+    /// Threads that serve; `nil` for one per core.
+    public var workers: Int?
+    /// The control socket.
+    public var control: String
+    /// What users may reach.
+    public var destinations: Destinations
+    /// How much of everything one user and all together may have.
+    public var limits: Limits
+    /// How long and how much a tunnel survives its connection.
+    public var resumption: Resumption
+    /// Where metrics and the status page are served; `nil` for nowhere.
+    public var metrics: NetworkAddress?
+    /// Replicas behind one name.
+    public var origins: [Origin]
+
+    /// Which destinations are open, as rules that the gateway's access rules parse and report errors in.
+    public struct Destinations: Hashable, Sendable {
+        /// Rules that open destinations.
+        public var allow: [Located<String>]
+        /// Rules that close destinations; they win over `allow`.
+        public var deny: [Located<String>]
+        /// Whether loopback, link-local, private and metadata addresses are open without a rule of their own.
+        public var privateNetworks: Bool
+    }
+
+    /// Bounds on what users may take.
+    public struct Limits: Hashable, Sendable {
+        /// Connections one user may have; further ones are refused.
+        public var connectionsPerUser = 16
+        /// Tunnels one user may have open; further ones are answered with 503.
+        public var tunnelsPerUser = 4_096
+        /// Memory for buffers of all users together; at the bound new tunnels are refused.
+        public var memory = ByteCount.mebibytes(1_024)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Bounds on detached tunnels.
+    public struct Resumption: Hashable, Sendable {
+        /// How long the origin connection of a detached tunnel is kept.
+        public var linger = Interval.seconds(86_400)
+        /// Replay buffer per tunnel and direction, at most.
+        public var buffer = ByteCount.mebibytes(16)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// A name that stands for several servers with the same content.
+    public struct Origin: Hashable, Sendable {
+        /// The host and port that users ask for.
+        public var name: HostPort
+        /// The servers, in order of preference.
+        public var replicas: [HostPort]
+    }
+}
+
+extension GatewayConfiguration {
+    /// Most threads that may be asked for; a machine with more cores is served by this many.
+    public static let mostWorkers = 256
+
+    /// Reads the text of a `gateway.toml`; every fault is an error with its line.
+    public init(text: String, source: String, surroundings: Surroundings) throws(ConfigurationError) {
+        let root = try TableReader(
+            TOMLNode.parse(text, source: source), name: "", source: source,
+            keys: [
+                "listen", "certificate", "key", "users", "workers", "control", "destinations", "limits", "resumption",
+                "metrics", "origin",
+            ])
+        func path(_ key: String, default name: String) throws(ConfigurationError) -> String {
+            let text = try root.string(key) ?? Located(name, source: source, line: 1)
+            return try surroundings.path(text, key: key)
+        }
+        self.source = source
+        guard let listen = try root.listenAddresses("listen") else {
+            throw root.error("listen", "is missing; write listen = [\"0.0.0.0:443\", \"[::]:443\"]")
+        }
+        self.listen = listen
+        certificate = try path("certificate", default: "gateway.crt")
+        key = try path("key", default: "gateway.key")
+        users = try path("users", default: "users.toml")
+        let workers = try root.integer("workers", in: 0...GatewayConfiguration.mostWorkers)
+        self.workers = workers == 0 ? nil : workers
+        control = try path("control", default: surroundings.gatewayControlSocket)
+        destinations = try Destinations(root)
+        limits = try Limits(root)
+        resumption = try Resumption(root)
+        metrics = try root.table("metrics", keys: ["listen"])?.optionalListenAddress("listen")
+        origins = try Origin.all(in: root)
+    }
+}
+
+extension GatewayConfiguration.Destinations {
+    init(_ root: TableReader) throws(ConfigurationError) {
+        let table = try root.table("destinations", keys: ["allow", "deny", "private_networks"])
+        allow = try table?.strings("allow") ?? [Located("*:*", source: root.source, line: 1)]
+        deny = try table?.strings("deny") ?? []
+        privateNetworks = try table?.boolean("private_networks") ?? false
+    }
+}
+
+extension GatewayConfiguration.Limits {
+    init(_ root: TableReader) throws(ConfigurationError) {
+        self.init()
+        guard
+            let table = try root.table("limits", keys: ["connections_per_user", "tunnels_per_user", "memory"])
+        else { return }
+        connectionsPerUser = try table.integer("connections_per_user", in: 1...1_000_000) ?? connectionsPerUser
+        tunnelsPerUser = try table.integer("tunnels_per_user", in: 1...10_000_000) ?? tunnelsPerUser
+        memory = try table.byteCount("memory", in: .mebibytes(16)...(.mebibytes(1 << 30))) ?? memory
+    }
+}
+
+extension GatewayConfiguration.Resumption {
+    init(_ root: TableReader) throws(ConfigurationError) {
+        self.init()
+        guard let table = try root.table("resumption", keys: ["linger", "buffer"]) else { return }
+        linger = try table.interval("linger", in: .zero...(.seconds(366 * 86_400))) ?? linger
+        buffer = try table.byteCount("buffer", in: .kibibytes(64)...(.mebibytes(1_024))) ?? buffer
+    }
+}
+
+extension GatewayConfiguration.Origin {
+    static func all(in root: TableReader) throws(ConfigurationError) -> [Self] {
+        var origins: [Self] = []
+        for table in try root.tables("origin", keys: ["name", "replicas"]) {
+            let name = try table.hostPort("name", example: "mirror.internal:80")
+            let replicas = try table.hostPorts("replicas", example: "10.0.0.5:80")
+            guard !replicas.isEmpty else {
+                throw table.error("replicas", "is missing; write replicas = [\"10.0.0.5:80\", \"10.0.0.6:80\"]")
+            }
+            guard !origins.contains(where: { $0.name == name }) else {
+                throw table.error("name", "= \"\(name)\" is there twice; put its replicas into one [[origin]]")
+            }
+            origins.append(Self(name: name, replicas: replicas))
+        }
+        return origins
+    }
+}
