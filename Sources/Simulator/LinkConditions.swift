@@ -16,7 +16,7 @@ public struct LinkConditions: Hashable, Sendable {
     public var queue: QueueLength
     /// Random loss.
     public var loss: Loss
-    /// Datagrams lost by their ordinal number in this direction, counted from 0.
+    /// Datagrams lost by their ordinal number in this direction, counted from 0 and without those an interceptor took.
     public var lostOrdinals: Set<Int>
     /// How often a second copy arrives.
     public var duplication: Probability

@@ -93,6 +93,15 @@ public final class Stage {
         return Place(host: host, link: link, address: address)
     }
 
+    /// Gives a host one more address with a link of its own, the same in both directions unless `inbound` is given.
+    public func link(
+        _ name: String, of place: Place, at address: IPAddress, to upstream: VirtualNetwork.Upstream = .internet,
+        _ outbound: LinkConditions, inbound: LinkConditions? = nil
+    ) -> VirtualNetwork.LinkID {
+        network.attach(
+            place.host, at: address, to: upstream, named: name, outbound: outbound, inbound: inbound ?? outbound)
+    }
+
     // MARK: - Timetable
 
     /// Has something happen at a time since the start.

@@ -36,15 +36,15 @@ extension VirtualNetwork {
         static func == (a: Event, b: Event) -> Bool { (a.at, a.sequence) == (b.at, b.sequence) }
     }
 
-    /// A host that does not come to rest.
-    struct Restless: Error { var host: HostID }
+    /// A host that does not come to rest; nil when no host is to blame.
+    struct Restless: Error { var host: HostID? }
 
     /// Lets time pass until `condition` holds, nothing is left to happen, or `limit` has come.
     ///
     /// The condition is asked before the first event and after each one. At the end `now` is the instant of the last event,
     /// or `limit` if that was reached.
     public func run(
-        until limit: Instant, unless condition: (VirtualNetwork) -> Bool = { _ in false }
+        until limit: Instant, stoppingWhen condition: (VirtualNetwork) -> Bool = { _ in false }
     ) -> RunOutcome {
         do {
             try drainAll()
@@ -60,7 +60,7 @@ extension VirtualNetwork {
             }
             return .reached
         } catch let restless as Restless {
-            return .restless(host: hosts[restless.host.index].name)
+            return .restless(host: restless.host.map { hosts[$0.index].name } ?? "the scenario")
         } catch {
             preconditionFailure("a run throws nothing but Restless: \(error)")
         }
@@ -72,7 +72,7 @@ extension VirtualNetwork {
             eventsThisInstant = 0
         }
         eventsThisInstant += 1
-        if eventsThisInstant > Self.mostEventsPerInstant { throw Restless(host: HostID(index: 0)) }
+        if eventsThisInstant > Self.mostEventsPerInstant { throw Restless(host: lastReceiver) }
     }
 
     private func happen(_ event: Event) throws {
@@ -150,6 +150,7 @@ extension VirtualNetwork {
             return record(.dropped(.asleep), hosts[host.index].name, datagram)
         }
         record(.delivered, hosts[host.index].name, datagram)
+        lastReceiver = host
         hosts[host.index].node.receive(datagram, at: now)
         try drain(host)
     }

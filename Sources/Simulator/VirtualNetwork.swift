@@ -41,6 +41,8 @@ public final class VirtualNetwork {
     var events = Heap<Event>()
     var eventsScheduled: UInt64 = 0
     var eventsThisInstant = 0
+    /// The host that received last: the one to blame when datagrams go round without time passing.
+    var lastReceiver: HostID?
 
     /// Creates an empty network.
     public init(seed: UInt64, detail: Trace.Detail = .sizes) {

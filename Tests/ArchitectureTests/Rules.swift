@@ -39,9 +39,12 @@ extension SourceFile {
         Violation(path: path, line: line, what: what)
     }
 
-    /// One violation for every word that `fault` finds fault with.
-    fileprivate func violations(_ fault: (Token) -> String?) -> [Violation] {
-        text.words.compactMap { word in fault(word).map { violation(word.line, $0) } }
+    /// One violation for every use of one of `words` that `fault` finds fault with.
+    fileprivate func violations(of words: Set<String>, _ fault: (Token) -> String?) -> [Violation] {
+        guard !words.isDisjoint(with: text.vocabulary) else { return [] }
+        return text.words.compactMap { word in
+            words.contains(word.text) ? fault(word).map { violation(word.line, $0) } : nil
+        }
     }
 }
 
@@ -99,11 +102,8 @@ extension Rule {
 
     private static func clock(_ file: SourceFile) -> [Violation] {
         guard file.room != House.clockRoom, file.room != "EventLoopTests" else { return [] }
-        return file.violations { word in
-            let readsClock =
-                clockWords.contains(word.text)
-                || clockCalls.contains(word.text) && isClockCall(word, in: file.text)
-            guard readsClock else { return nil }
+        return file.violations(of: clockWords.union(clockCalls)) { word in
+            guard clockWords.contains(word.text) || isClockCall(word, in: file.text) else { return nil }
             return
                 "reads a clock or sleeps (\(word.text)); take `at now: Instant` as an argument, only \(House.clockRoom) reads the clock"
         }
@@ -134,11 +134,8 @@ extension Rule {
 
     private static func randomness(_ file: SourceFile) -> [Violation] {
         guard file.room != House.randomnessRoom, file.room != "CryptographyTests" else { return [] }
-        return file.violations { word in
-            let draws =
-                randomWords.contains(word.text)
-                || drawingCalls.contains(word.text) && isUnseeded(word, in: file.text)
-            guard draws else { return nil }
+        return file.violations(of: randomWords.union(drawingCalls)) { word in
+            guard randomWords.contains(word.text) || isUnseeded(word, in: file.text) else { return nil }
             return
                 "draws unseeded randomness (\(word.text)); pass a generator with `using:`, secrets come from \(House.randomnessRoom)"
         }
@@ -161,9 +158,8 @@ extension Rule {
 extension Rule {
     private static func unsafeCode(_ file: SourceFile) -> [Violation] {
         guard file.isSource, !House.unsafePlaces.contains(where: { file.path.hasPrefix($0.place) }) else { return [] }
-        return file.violations { word in
-            guard word.text == "unsafe" else { return nil }
-            return "`unsafe` stands outside the places of House.unsafePlaces; use Span, or move it behind one of them"
+        return file.violations(of: ["unsafe"]) { _ in
+            "`unsafe` stands outside the places of House.unsafePlaces; use Span, or move it behind one of them"
         }
     }
 
@@ -205,9 +201,8 @@ extension Rule {
 
     private static func concurrency(_ file: SourceFile) -> [Violation] {
         guard file.isSource, House.sansIO.contains(file.room) else { return [] }
-        return file.violations { word in
-            guard concurrencyWords.contains(word.text) else { return nil }
-            return "`\(word.text)` in a room that is called and never calls; return an event or an instant instead"
+        return file.violations(of: concurrencyWords) { word in
+            "`\(word.text)` in a room that is called and never calls; return an event or an instant instead"
         }
     }
 

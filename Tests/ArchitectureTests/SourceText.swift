@@ -8,6 +8,8 @@ struct SourceText: Sendable {
     let comments: [UInt8]
     /// Identifiers, keywords and numbers of the code, in order.
     let words: [Token]
+    /// The same, each once.
+    let vocabulary: Set<String>
 
     init(_ text: String) {
         var scanner = Scanner(bytes: Array(text.utf8))
@@ -15,6 +17,7 @@ struct SourceText: Sendable {
         code = scanner.code
         comments = scanner.comments
         words = Self.words(of: scanner.code)
+        vocabulary = Set(words.map(\.text))
     }
 
     /// Lines, counted as an editor does.
@@ -60,10 +63,9 @@ private struct Scanner {
         }
     }
 
-    private func at(_ text: StaticString, offset: Int = 0) -> Bool {
-        let wanted = "\(text)".utf8
-        let start = position + offset
-        return start + wanted.count <= bytes.count && bytes[start..<start + wanted.count].elementsEqual(wanted)
+    /// The byte some places ahead; 0 after the end.
+    private func ahead(_ offset: Int = 0) -> UInt8 {
+        position + offset < bytes.count ? bytes[position + offset] : 0
     }
 
     private mutating func keepCode(_ count: Int) {
@@ -81,25 +83,26 @@ private struct Scanner {
     }
 
     private mutating func scanCode(openParentheses open: Int) {
-        if at("//") {
+        switch ahead() {
+        case UInt8(ascii: "/") where ahead(1) == UInt8(ascii: "/"):
             while position < bytes.count, bytes[position] != UInt8(ascii: "\n") { keepComment(1) }
-        } else if at("/*") {
+        case UInt8(ascii: "/") where ahead(1) == UInt8(ascii: "*"):
             scanBlockComment()
-        } else if let (quotes, hashes) = stringStart() {
+        case UInt8(ascii: "\""), UInt8(ascii: "#"):
+            guard let (quotes, hashes) = stringStart() else { return keepCode(1) }
             keepCode(quotes + hashes)
             contexts.append(.string(quotes: quotes, hashes: hashes))
-        } else if at("(") {
+        case UInt8(ascii: "("):
             contexts[contexts.count - 1] = .code(openParentheses: open + 1)
             keepCode(1)
-        } else if at(")") {
+        case UInt8(ascii: ")") where open == 0 && contexts.count > 1:
             // The parenthesis that closes an interpolation belongs to the string around it.
-            if open == 0, contexts.count > 1 {
-                contexts.removeLast()
-            } else {
-                contexts[contexts.count - 1] = .code(openParentheses: max(0, open - 1))
-            }
+            contexts.removeLast()
             keepCode(1)
-        } else {
+        case UInt8(ascii: ")"):
+            contexts[contexts.count - 1] = .code(openParentheses: max(0, open - 1))
+            keepCode(1)
+        default:
             keepCode(1)
         }
     }
@@ -107,10 +110,10 @@ private struct Scanner {
     private mutating func scanBlockComment() {
         var depth = 0
         repeat {
-            if at("/*") {
+            if ahead() == UInt8(ascii: "/"), ahead(1) == UInt8(ascii: "*") {
                 depth += 1
                 keepComment(2)
-            } else if at("*/") {
+            } else if ahead() == UInt8(ascii: "*"), ahead(1) == UInt8(ascii: "/") {
                 depth -= 1
                 keepComment(2)
             } else {
@@ -121,26 +124,31 @@ private struct Scanner {
 
     private func stringStart() -> (quotes: Int, hashes: Int)? {
         var hashes = 0
-        while at("#", offset: hashes) { hashes += 1 }
-        guard at("\"", offset: hashes) else { return nil }
-        return (at("\"\"\"", offset: hashes) ? 3 : 1, hashes)
+        while ahead(hashes) == UInt8(ascii: "#") { hashes += 1 }
+        guard ahead(hashes) == UInt8(ascii: "\"") else { return nil }
+        let isMultiline = (1...2).allSatisfy { ahead(hashes + $0) == UInt8(ascii: "\"") }
+        return (isMultiline ? 3 : 1, hashes)
+    }
+
+    private func hashesFollow(_ hashes: Int, at offset: Int) -> Bool {
+        (0..<hashes).allSatisfy { ahead(offset + $0) == UInt8(ascii: "#") }
     }
 
     private mutating func scanString(quotes: Int, hashes: Int) {
-        if at("\\"), (0..<hashes).allSatisfy({ at("#", offset: 1 + $0) }) {
-            if at("(", offset: 1 + hashes) {
-                position += 1 + hashes
-                keepCode(1)
-                contexts.append(.code(openParentheses: 0))
-            } else {
+        switch ahead() {
+        case UInt8(ascii: "\\") where hashesFollow(hashes, at: 1):
+            guard ahead(1 + hashes) == UInt8(ascii: "(") else {
                 position += 2 + hashes
+                return
             }
-        } else if (0..<quotes).allSatisfy({ at("\"", offset: $0) }),
-            (0..<hashes).allSatisfy({ at("#", offset: quotes + $0) })
-        {
+            position += 1 + hashes
+            keepCode(1)
+            contexts.append(.code(openParentheses: 0))
+        case UInt8(ascii: "\"")
+        where (0..<quotes).allSatisfy({ ahead($0) == UInt8(ascii: "\"") }) && hashesFollow(hashes, at: quotes):
             keepCode(quotes + hashes)
             contexts.removeLast()
-        } else {
+        default:
             position += 1
         }
     }

@@ -37,6 +37,24 @@ struct ScenarioTests {
         #expect(scenario.run().trace.hash != scenario.run(seed: 8).trace.hash)
     }
 
+    @Test(arguments: 1...5 as ClosedRange<UInt64>)
+    func neitherMakesNorForgetsDatagrams(seed: UInt64) {
+        let records = pingOverABadLink(seed: seed).run().trace.records
+        let network = VirtualNetwork(seed: seed)
+        let source = Source(from: Addresses.client, to: Addresses.server, count: 300, every: .milliseconds(1))
+        let conditions = LinkConditions(
+            delay: .milliseconds(5), jitter: .milliseconds(5), rate: .megabits(8), queue: .bytes(6_000),
+            loss: .random(0.05), duplication: 0.1, reordering: Reordering(0.1, by: .milliseconds(30)), corruption: 0.1)
+        let link = network.attach(
+            network.addHost("client", running: source), at: Addresses.client.ip, conditions)
+        network.attach(network.addHost("server", running: Sink()), at: Addresses.server.ip, .ideal)
+        #expect(network.run(until: network.now + .seconds(10)) == .quiet)
+        let statistics = network.statistics(of: link, .outbound)
+        #expect(statistics.offered == 300)
+        #expect(statistics.offered + statistics.duplicated == statistics.delivered + statistics.dropped)
+        #expect(zip(records, records.dropFirst()).allSatisfy { $0.time <= $1.time })
+    }
+
     @Test func failsWhenItDoesNotCompleteInTime() {
         let report = Scenario("too slow", seed: 42) { stage in
             let source = Source(from: Addresses.client, to: Addresses.server, count: 10, every: .seconds(1))
