@@ -52,7 +52,7 @@ let package = Package(
         room("HTTP3", ["Primitives", "QUIC", collections]),
         room("Tunnel", ["Primitives", "QUIC", "HTTP3", collections]),
         room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", collections]),
-        room("EventLoop", ["Primitives", "CEvent", "CSockets", collections]),
+        room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
         room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
         room("Configuration", ["Primitives", "Cryptography", toml]),
         room("Telemetry", ["Primitives", "QUIC", logging]),

@@ -1,7 +1,147 @@
 // The socket calls that Swift cannot express: control messages, batches, options whose names are macros.
+//
+// This target is the one place that another POSIX system would need differently. Every function that can fail returns
+// a result of zero or more, or a negated errno; none touches memory it was not handed.
 #ifndef GODWIT_CSOCKETS_H
 #define GODWIT_CSOCKETS_H
 
-#include <sys/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// A transport address in host order; `family` is 4, 6 or 0 for "none".
+typedef struct gw_address {
+    uint64_t high;
+    uint64_t low;
+    uint32_t scope;
+    uint16_t port;
+    uint8_t family;
+} gw_address;
+
+// MARK: Descriptors (Descriptors.c)
+
+int gw_close(int fd);
+/// Sets O_NONBLOCK and returns the flags that stood before.
+int gw_make_nonblocking(int fd);
+int gw_restore_flags(int fd, int flags);
+/// One read into two regions. 0 is the end of the stream.
+intptr_t gw_read(int fd, void *first, size_t first_count, void *second, size_t second_count);
+/// One write out of two regions, for pipes and files.
+intptr_t gw_write(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
+/// One write out of two regions to a socket; a vanished peer is EPIPE and never a signal.
+intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
+/// Whether poll reports an error or a hang-up; the pending error stays pending.
+int gw_has_hung_up(int fd);
+/// The name of an error number, such as "ECONNREFUSED"; NULL when it has none.
+const char *gw_error_name(int code);
+/// What an error number means, in the system's words.
+const char *gw_error_text(int code);
+/// Makes writes to a pipe without a reader fail with EPIPE instead of ending the process.
+void gw_ignore_broken_pipes(void);
+/// Names the calling thread (15 bytes count) and leaves all signals to the other threads.
+void gw_begin_thread(const char *name);
+
+/// A descriptor that becomes readable when another thread signals it.
+int gw_notifier_open(void);
+int gw_notifier_signal(int fd);
+int gw_notifier_drain(int fd);
+/// Blocks until the descriptor has been signalled.
+int gw_notifier_wait(int fd);
+
+// MARK: Stream sockets (Streams.c)
+
+int gw_tcp_listen(const gw_address *local, int backlog);
+/// A socket whose connect has been started; its outcome is known once it is writable.
+int gw_tcp_connect(const gw_address *remote);
+/// Accepts one connection, non-blocking; `peer` may get family 0.
+int gw_accept(int fd, gw_address *peer);
+/// TCP_NODELAY and keep-alive probes after `idle_seconds`.
+int gw_tcp_tune(int fd, int idle_seconds);
+/// Takes the pending error of a socket: 0 or a positive errno.
+int gw_take_error(int fd);
+int gw_local_address(int fd, gw_address *address);
+int gw_peer_address(int fd, gw_address *address);
+int gw_shutdown_write(int fd);
+/// Closes so that the peer gets a reset (SO_LINGER of zero).
+int gw_abort(int fd);
+int gw_is_socket(int fd);
+
+/// Listens at a path with mode 0600; the path must be free.
+int gw_unix_listen(const char *path, int backlog);
+int gw_unix_connect(const char *path);
+/// The user at the other end of a Unix-domain socket.
+int gw_peer_user(int fd, uint32_t *user);
+
+// MARK: Datagram sockets (Datagrams.c)
+
+enum {
+    GW_UDP_SHARE_PORT = 1,   // SO_REUSEPORT
+    GW_UDP_NO_RECEIVE_OFFLOAD = 2,   // leave UDP_GRO off
+};
+
+int gw_udp_open(const gw_address *local, int flags);
+/// Asks for socket buffers of `receive` and `send` bytes and reports what was got.
+void gw_udp_set_buffers(int fd, int receive, int send, int *got_receive, int *got_send);
+/// Whether UDP_GRO could be switched on.
+int gw_udp_has_receive_offload(int fd);
+/// Steers datagrams inside a SO_REUSEPORT group by the first byte of the destination connection ID.
+int gw_udp_steer_by_connection_id(int fd, uint32_t group_size);
+
+/// What one entry of a receive batch holds: one datagram, or several of one sender (GRO).
+typedef struct gw_received {
+    gw_address from;
+    gw_address to;   // family 0 where the kernel did not say
+    uint32_t length;
+    uint16_t segment;   // 0: one datagram
+    uint8_t ecn;
+    uint8_t truncated;
+} gw_received;
+
+typedef struct gw_receive_batch gw_receive_batch;
+
+gw_receive_batch *gw_receive_batch_new(int capacity, size_t entry_size);
+void gw_receive_batch_free(gw_receive_batch *batch);
+uint8_t *gw_receive_batch_bytes(gw_receive_batch *batch, int index);
+const gw_received *gw_receive_batch_entry(const gw_receive_batch *batch, int index);
+/// Receives up to `limit` entries and returns how many there were.
+int gw_udp_receive(int fd, gw_receive_batch *batch, int limit);
+
+/// Empties the entries that were longer than their buffers and returns how many there were.
+int gw_receive_batch_drop_truncated(gw_receive_batch *batch, int count);
+
+/// One datagram, or several of `segment` bytes each for one receiver.
+typedef struct gw_outgoing {
+    const uint8_t *bytes;
+    uint32_t length;
+    uint16_t segment;
+    uint8_t ecn;
+    gw_address to;
+    gw_address from;   // family 0: the kernel chooses
+} gw_outgoing;
+
+enum { GW_SEND_BATCH = 64 };
+
+/// Sends with one call, segmented by the kernel where `length` exceeds `segment`. Returns bytes sent.
+intptr_t gw_udp_send(int fd, const gw_outgoing *outgoing);
+/// Sends up to GW_SEND_BATCH entries with one call. Returns how many entries were sent.
+int gw_udp_send_many(int fd, const gw_outgoing *outgoing, int count);
+/// Sends up to GW_SEND_BATCH datagrams of one entry with one call, cut here. Returns bytes sent.
+intptr_t gw_udp_send_cut(int fd, const gw_outgoing *outgoing);
+
+// MARK: Interfaces (Interfaces.c)
+
+typedef struct gw_interface {
+    char name[32];
+    uint32_t index;
+    uint32_t mtu;
+    uint8_t is_up;
+    uint8_t is_loopback;
+    uint8_t prefix_length;
+    gw_address address;
+} gw_interface;
+
+/// Writes one entry for each address of each interface; returns how many there are, at most `capacity`.
+int gw_interfaces(gw_interface *out, int capacity);
+/// The local address that the routing table picks toward `remote`; nothing is sent.
+int gw_route(const gw_address *remote, gw_address *local, uint32_t *mtu);
 
 #endif

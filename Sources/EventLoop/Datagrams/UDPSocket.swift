@@ -1,0 +1,127 @@
+internal import CSockets
+internal import Glibc
+public import Primitives
+
+/// What is called when a UDP socket is ready.
+public protocol UDPSocketHandler: AnyObject {
+    /// Datagrams wait; they are taken with `receive`, as many as the handler's budget allows, the rest in a later turn.
+    func socketReadable(_ socket: UDPSocket)
+    /// A send that was blocked can be tried again.
+    func socketWritable(_ socket: UDPSocket)
+}
+
+/// A UDP socket on a loop: receives and sends in batches, with ECN and local addresses.
+///
+/// Errors of single datagrams are results, never the end of the socket. `close` ends it and lets go of the handler.
+public final class UDPSocket: FileDescriptorHandler {
+    /// What came of a `receive`.
+    public enum ReceiveOutcome: Hashable, Sendable {
+        /// The batch holds entries, possibly none, and more may wait.
+        case more
+        /// The batch holds what there was.
+        case drained
+    }
+
+    /// Counters since the socket was made.
+    public struct Statistics: Hashable, Sendable {
+        /// Errors that the kernel reported from the network (ICMP) and that were passed over.
+        public var networkErrors: UInt64 = 0
+        /// Datagrams longer than a batch entry, dropped.
+        public var truncated: UInt64 = 0
+        /// Sends that found the socket's buffer full.
+        public var blockedSends: UInt64 = 0
+    }
+
+    /// The address that the socket is bound to.
+    public let localAddress: NetworkAddress
+    /// The socket's options and buffers, as made.
+    public let bound: BoundDatagramSocket
+    /// Counters since the socket was made.
+    public internal(set) var statistics = Statistics()
+    /// Whether batches are cut by the kernel; becomes `false` when the kernel refuses.
+    public internal(set) var segmentsInKernel: Bool
+
+    let isWildcard: Bool
+    private(set) var isOpen = true
+    /// Whether the last send was blocked.
+    private var isBlocked = false
+    private var handler: (any UDPSocketHandler)?
+    private var events: FileDescriptorEvents?
+
+    /// Takes over a bound socket and reads from it from now on.
+    public init(_ bound: BoundDatagramSocket, on loop: EventLoop, handler: any UDPSocketHandler) {
+        self.bound = bound
+        self.handler = handler
+        localAddress = bound.localAddress
+        isWildcard = bound.localAddress.ip.isUnspecified
+        if case .whereAvailable = bound.options.sending { segmentsInKernel = true } else { segmentsInKernel = false }
+        let events = FileDescriptorEvents(bound.descriptor, on: loop, handler: self)
+        events.watch(.read)
+        self.events = events
+    }
+
+    /// Binds a socket and reads from it from now on.
+    public convenience init(
+        _ address: NetworkAddress, options: BoundDatagramSocket.Options = .init(), on loop: EventLoop,
+        handler: any UDPSocketHandler
+    ) throws(SystemError) {
+        self.init(try BoundDatagramSocket(address, options: options), on: loop, handler: handler)
+    }
+
+    /// Closes the socket.
+    public func close() {
+        guard isOpen else { return }
+        isOpen = false
+        events?.cancel()
+        events = nil
+        handler = nil
+        bound.close()
+    }
+
+    /// Stops and resumes reading, for back-pressure.
+    public var isReading: Bool {
+        get { events?.interest.contains(.read) ?? false }
+        set { if newValue { events?.watch(also: .read) } else { events?.ignore(.read) } }
+    }
+
+    /// Fills `batch` with what waits, with one system call.
+    public func receive(into batch: inout ReceiveBatch) -> ReceiveOutcome {
+        batch.count = 0
+        guard isOpen else { return .drained }
+        batch.boundAddress = localAddress
+        let result = unsafe gw_udp_receive(bound.descriptor, batch.storage, Int32(batch.capacity))  // the batch's own
+        guard result >= 0 else {
+            if -result == EAGAIN || -result == ENOMEM { return .drained }
+            // ECONNREFUSED and its like tell of an earlier datagram: no reason to stop reading (RFC 9000 §14.2.1).
+            statistics.networkErrors &+= 1
+            return .more
+        }
+        batch.count = Int(result)
+        statistics.truncated &+= UInt64(unsafe gw_receive_batch_drop_truncated(batch.storage, Int32(result)))
+        return batch.count == batch.capacity ? .more : .drained
+    }
+
+    /// Asks for `socketWritable` once there is room again; done by the sends that are blocked.
+    func watchForRoom() {
+        statistics.blockedSends &+= 1
+        isBlocked = true
+        events?.watch(also: .write)
+    }
+
+    /// Reads, for the loop.
+    public func descriptorReadable() { handler?.socketReadable(self) }
+
+    /// Writes what was blocked, for the loop.
+    public func descriptorWritable() {
+        isBlocked = false
+        handler?.socketWritable(self)
+        // A send that was blocked again keeps the interest as it stands.
+        if !isBlocked { events?.ignore(.write) }
+    }
+
+    /// Not watched.
+    public func descriptorHungUp() {}
+}
+
+@available(*, unavailable)
+extension UDPSocket: Sendable {}

@@ -1,0 +1,210 @@
+internal import CEvent
+internal import CSockets
+internal import Glibc
+public import Primitives
+
+/// What is called when a timer's deadline has come.
+public protocol TimerHandler: AnyObject {
+    /// The deadline of `timer` is reached; the timer is disarmed.
+    func timerFired(_ timer: TimerHandle, at now: Instant)
+}
+
+/// What is called once per wake-up, after everything that the wake-up brought.
+public protocol TurnHandler: AnyObject {
+    /// All ready descriptors, messages and timers of this wake-up were handled: the place to drain outputs.
+    func turnEnded(at now: Instant)
+}
+
+/// One thread's loop around one `event_base` of libevent: readiness, timers, signals.
+///
+/// It belongs to the thread that created it; the only way in from another thread is a `Mailbox`. One wake-up is one *turn*:
+///
+///     wait ─► read the clock ─► ready descriptors, messages ─► due timers ─► turn handlers ─► arm the next timer ─► wait
+///
+/// The timers of the whole loop stand in one heap behind a single timer of libevent.
+@safe
+public final class EventLoop {
+    /// The time of this turn; the clock is read once per wake-up.
+    public private(set) var now: Instant
+    /// The `event_base`; it lives as long as the loop.
+    let base: OpaquePointer
+    /// Number of turns so far.
+    public private(set) var turnCount: UInt64 = 0
+
+    private var timers = TimerQueue()
+    /// By the timer's slot.
+    private var timerHandlers: [(any TimerHandler)?] = []
+    private var turnHandlers: [any TurnHandler] = []
+    /// Descriptors that the system cannot wait for, such as regular files: they are always ready.
+    private var alwaysReady: [FileDescriptorEvents] = []
+
+    // Set once in init, when there is a `self` to hand to libevent.
+    private var wakeTimer: OpaquePointer?
+    private var turnEnd: OpaquePointer?
+    /// When `wakeTimer` will fire. It may be earlier than needed: moving deadlines later costs nothing until then.
+    private var armedFor: Instant?
+    private var isInTurn = false
+    private var isStopping = false
+    private var wantsTurnSoon = false
+
+    /// The longest wait that is asked of libevent; a later deadline is reached by waking up in between.
+    private static let longestWait = Interval.seconds(3600)
+
+    /// Creates a loop for the calling thread.
+    public init() throws(SystemError) {
+        gw_ignore_broken_pipes()
+        guard let configuration = unsafe event_config_new() else {
+            throw SystemError(.createEventLoop, code: ENOMEM)
+        }
+        // One thread per base: no locks. The precise timer keeps deadlines from being rounded to milliseconds.
+        let flags = EVENT_BASE_FLAG_NOLOCK.rawValue | EVENT_BASE_FLAG_PRECISE_TIMER.rawValue
+        unsafe event_config_set_flag(configuration, Int32(flags))
+        let base = unsafe event_base_new_with_config(configuration)
+        unsafe event_config_free(configuration)
+        guard let base = unsafe base else { throw SystemError(.createEventLoop, code: ENOMEM) }
+        unsafe self.base = base
+        now = Clock.monotonic()
+        // Unretained: both events are freed in deinit, before the loop is gone.
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe wakeTimer = event_new(base, -1, 0, wakeTimerFired, context)
+        unsafe turnEnd = event_new(base, -1, 0, turnEndReached, context)
+        guard unsafe wakeTimer != nil, unsafe turnEnd != nil else {
+            throw SystemError(.createEventLoop, code: ENOMEM)
+        }
+    }
+
+    deinit {
+        if let wakeTimer = unsafe wakeTimer { unsafe event_free(wakeTimer) }
+        if let turnEnd = unsafe turnEnd { unsafe event_free(turnEnd) }
+        unsafe event_base_free(base)
+    }
+
+    /// Runs turns until `stop` is called; a `stop` from before ends the run at once.
+    public func run() {
+        now = Clock.monotonic()
+        if !isStopping {
+            armWakeTimer()
+            unsafe event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
+        }
+        isStopping = false
+    }
+
+    /// Ends the run at the end of this turn.
+    public func stop() { isStopping = true }
+
+    /// Asks for another turn without waiting, for work that was cut short by a budget.
+    public func turnSoon() { wantsTurnSoon = true }
+
+    /// Adds what is called at the end of each turn; handlers are called in the order in which they were added.
+    public func addTurnHandler(_ handler: any TurnHandler) { turnHandlers.append(handler) }
+
+    /// Removes a handler that was added.
+    public func removeTurnHandler(_ handler: any TurnHandler) { turnHandlers.removeAll { $0 === handler } }
+
+    // MARK: Timers
+
+    /// Creates a timer, not armed. The loop keeps `handler` until the timer is removed.
+    public func addTimer(_ handler: any TimerHandler) -> TimerHandle {
+        let handle = timers.add()
+        let slot = Int(handle.slot)
+        if slot == timerHandlers.count { timerHandlers.append(handler) } else { timerHandlers[slot] = handler }
+        return handle
+    }
+
+    /// Sets or moves a timer's deadline; one in the past is due in this turn or, when its timers have run, in the next.
+    public func arm(_ timer: TimerHandle, at deadline: Instant) {
+        // Never before now: a timer that keeps arming itself for the past stands behind the others that are due.
+        timers.arm(timer, at: max(deadline, now))
+    }
+
+    /// Sets, moves or takes away a timer's deadline.
+    public func arm(_ timer: TimerHandle, at deadline: Instant?) {
+        if let deadline { arm(timer, at: deadline) } else { timers.disarm(timer) }
+    }
+
+    /// Takes a timer's deadline away.
+    public func disarm(_ timer: TimerHandle) { timers.disarm(timer) }
+
+    /// The deadline of a timer, or `nil` while it is not armed.
+    public func deadline(of timer: TimerHandle) -> Instant? { timers.deadline(of: timer) }
+
+    /// Removes a timer and lets go of its handler.
+    public func removeTimer(_ timer: TimerHandle) {
+        if timers.remove(timer) { timerHandlers[Int(timer.slot)] = nil }
+    }
+
+    // MARK: The turn
+
+    /// Called first by every callback that comes from libevent: begins the turn unless it has begun.
+    func enterTurn() {
+        guard !isInTurn else { return }
+        isInTurn = true
+        turnCount &+= 1
+        now = max(now, Clock.monotonic())
+        // The events of this wake-up are queued already: the end of the turn goes behind them.
+        unsafe event_active(turnEnd, 0, 0)
+    }
+
+    fileprivate func wakeTimerDone() {
+        armedFor = nil
+        enterTurn()
+    }
+
+    fileprivate func finishTurn() {
+        wantsTurnSoon = false
+        serveAlwaysReady()
+        let end = timers.nextSequence
+        while let timer = timers.takeDue(at: now, armedBefore: end) {
+            timerHandlers[Int(timer.slot)]?.timerFired(timer, at: now)
+        }
+        for handler in turnHandlers { handler.turnEnded(at: now) }
+        isInTurn = false
+        if isStopping {
+            unsafe event_base_loopbreak(base)
+        } else {
+            armWakeTimer()
+        }
+    }
+
+    private func armWakeTimer() {
+        let wanted = wantsTurnSoon || alwaysReady.contains { !$0.interest.isEmpty } ? now : timers.nextDeadline
+        guard let wanted, armedFor.map({ wanted < $0 }) ?? true else { return }
+        let wait = min(max(wanted - now, .zero), Self.longestWait)
+        // Rounded up, so as not to wake before the deadline.
+        let microseconds = Int((wait.nanoseconds + 999) / 1000)
+        var time = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
+        // Inside of a turn libevent counts from the time at which the wait ended, as `now` does.
+        unsafe event_add(wakeTimer, &time)
+        armedFor = now + wait
+    }
+
+    // MARK: Descriptors that cannot be waited for
+
+    func addAlwaysReady(_ descriptor: FileDescriptorEvents) {
+        if !alwaysReady.contains(where: { $0 === descriptor }) { alwaysReady.append(descriptor) }
+    }
+
+    func removeAlwaysReady(_ descriptor: FileDescriptorEvents) { alwaysReady.removeAll { $0 === descriptor } }
+
+    private func serveAlwaysReady() {
+        for descriptor in alwaysReady { descriptor.deliverAlwaysReady() }
+    }
+}
+
+@available(*, unavailable)
+extension EventLoop: Sendable {}
+
+// C callbacks are functions at file scope: a closure written where an actor is implied would check for that actor's
+// thread and trap on every other.
+
+private func wakeTimerFired(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    // The loop is alive: its deinit frees the event.
+    unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue().wakeTimerDone()
+}
+
+private func turnEndReached(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    // The loop is alive: its deinit frees the event.
+    unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue().finishTurn()
+}

@@ -1,0 +1,169 @@
+internal import CEvent
+internal import CSockets
+
+/// What is called when a descriptor is ready.
+public protocol FileDescriptorHandler: AnyObject {
+    /// Bytes, a connection, the end of the stream or an error can be read.
+    func descriptorReadable()
+    /// There is room to write, or an error to find.
+    func descriptorWritable()
+    /// The other end is gone altogether while nothing else was watched.
+    func descriptorHungUp()
+}
+
+/// What a descriptor is watched for.
+public struct DescriptorInterest: OptionSet, Sendable {
+    /// The bits.
+    public let rawValue: UInt8
+    /// Creates a set from its bits.
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// Readable.
+    public static let read = DescriptorInterest(rawValue: 1)
+    /// Writable.
+    public static let write = DescriptorInterest(rawValue: 2)
+    /// Broken in both directions. Only needed without the other two, which find it anyway.
+    public static let hangUp = DescriptorInterest(rawValue: 4)
+}
+
+/// The readiness of one descriptor: interest is switched without allocation, each switch one system call at most.
+///
+/// Watching keeps the handler alive until `cancel`. A descriptor that the system cannot wait for (a regular file) is
+/// reported as ready in every turn. The descriptor itself stays its owner's.
+@safe
+public final class FileDescriptorEvents {
+    /// What is watched.
+    public let descriptor: Int32
+    /// What it is watched for now.
+    public private(set) var interest: DescriptorInterest = []
+
+    private let loop: EventLoop
+    private var handler: (any FileDescriptorHandler)?
+    // Each is allocated when it is first needed and freed in deinit.
+    private var readEvent: OpaquePointer?
+    private var writeEvent: OpaquePointer?
+    private var hangUpEvent: OpaquePointer?
+    private var isAlwaysReady = false
+
+    /// Prepares to watch `descriptor`; nothing is watched until `watch`.
+    public init(_ descriptor: Int32, on loop: EventLoop, handler: any FileDescriptorHandler) {
+        self.descriptor = descriptor
+        self.loop = loop
+        self.handler = handler
+    }
+
+    deinit {
+        if let readEvent = unsafe readEvent { unsafe event_free(readEvent) }
+        if let writeEvent = unsafe writeEvent { unsafe event_free(writeEvent) }
+        if let hangUpEvent = unsafe hangUpEvent { unsafe event_free(hangUpEvent) }
+    }
+
+    /// Watches for exactly `wanted` from now on.
+    public func watch(_ wanted: DescriptorInterest) {
+        guard wanted != interest, handler != nil else { return }
+        let before = interest
+        interest = wanted
+        guard !isAlwaysReady else { return }
+        // Edge-triggered and level-triggered events of one descriptor do not mix: hang-up goes first and comes last.
+        let watchedHangUp = before == .hangUp
+        let watchesHangUp = wanted == .hangUp
+        if watchedHangUp { unsafe remove(hangUpEvent) }
+        switchReading(from: before, to: wanted)
+        switchWriting(from: before, to: wanted)
+        if watchesHangUp { addHangUp() }
+    }
+
+    /// Adds to what is watched for.
+    public func watch(also more: DescriptorInterest) { watch(interest.union(more)) }
+
+    /// Takes away from what is watched for.
+    public func ignore(_ less: DescriptorInterest) { watch(interest.subtracting(less)) }
+
+    /// Ends the watching for good and lets go of the handler. To be called before the descriptor is closed.
+    public func cancel() {
+        watch([])
+        handler = nil
+        if isAlwaysReady { loop.removeAlwaysReady(self) }
+    }
+
+    private func switchReading(from before: DescriptorInterest, to wanted: DescriptorInterest) {
+        guard before.contains(.read) != wanted.contains(.read) else { return }
+        guard wanted.contains(.read) else { return unsafe remove(readEvent) }
+        if unsafe readEvent == nil { unsafe readEvent = makeEvent(EV_READ | EV_PERSIST, descriptorReadReady) }
+        unsafe add(readEvent)
+    }
+
+    private func switchWriting(from before: DescriptorInterest, to wanted: DescriptorInterest) {
+        guard before.contains(.write) != wanted.contains(.write) else { return }
+        guard wanted.contains(.write) else { return unsafe remove(writeEvent) }
+        if unsafe writeEvent == nil { unsafe writeEvent = makeEvent(EV_WRITE | EV_PERSIST, descriptorWriteReady) }
+        unsafe add(writeEvent)
+    }
+
+    private func addHangUp() {
+        // The system reports a broken connection whatever is asked for, and libevent hands that to a write event. With
+        // edges, an idle connection is reported once as writable and then only when it breaks.
+        if unsafe hangUpEvent == nil {
+            unsafe hangUpEvent = makeEvent(EV_WRITE | EV_ET | EV_PERSIST, descriptorHangUpReady)
+        }
+        unsafe add(hangUpEvent)
+    }
+
+    private func makeEvent(_ flags: Int32, _ callback: event_callback_fn) -> OpaquePointer? {
+        // Unretained: deinit frees the event.
+        unsafe event_new(loop.base, descriptor, Int16(flags), callback, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    private func add(_ event: OpaquePointer?) {
+        // Where the system cannot watch (EPERM for regular files) or has no room left to, trying every turn is right,
+        // if slow.
+        if let event = unsafe event, unsafe event_add(event, nil) == 0 { return }
+        isAlwaysReady = true
+        loop.addAlwaysReady(self)
+    }
+
+    private func remove(_ event: OpaquePointer?) {
+        if let event = unsafe event { unsafe event_del(event) }
+    }
+
+    // MARK: Delivery
+
+    func deliverAlwaysReady() {
+        if interest.contains(.read) { handler?.descriptorReadable() }
+        if interest.contains(.write) { handler?.descriptorWritable() }
+    }
+
+    fileprivate func readReady() {
+        loop.enterTurn()
+        handler?.descriptorReadable()
+    }
+
+    fileprivate func writeReady() {
+        loop.enterTurn()
+        handler?.descriptorWritable()
+    }
+
+    fileprivate func hangUpReady() {
+        loop.enterTurn()
+        if gw_has_hung_up(descriptor) == 1 { handler?.descriptorHungUp() }
+    }
+}
+
+@available(*, unavailable)
+extension FileDescriptorEvents: Sendable {}
+
+private func owner(_ context: UnsafeMutableRawPointer?) -> FileDescriptorEvents? {
+    // The object is alive: its deinit frees the event. The returned reference keeps it so during the call.
+    unsafe context.map { unsafe Unmanaged<FileDescriptorEvents>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func descriptorReadReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    unsafe owner(context)?.readReady()
+}
+
+private func descriptorWriteReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    unsafe owner(context)?.writeReady()
+}
+
+private func descriptorHangUpReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    unsafe owner(context)?.hangUpReady()
+}

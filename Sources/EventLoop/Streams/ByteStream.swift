@@ -1,0 +1,308 @@
+internal import CSockets
+internal import Glibc
+public import Primitives
+
+/// What is called when a stream is ready.
+public protocol ByteStreamHandler: AnyObject {
+    /// Bytes, the end or an error can be read. Called every turn until it is read or reading is paused.
+    func streamReadable(_ stream: ByteStream)
+    /// A write that was blocked can go on.
+    func streamWritable(_ stream: ByteStream)
+    /// The peer has reset the stream while nothing was read or written. The next read or write tells how.
+    func streamBroken(_ stream: ByteStream)
+}
+
+/// A stream of bytes on a loop: a TCP connection, a Unix-domain connection, or a pair of pipes.
+///
+///     open ──read: endOfStream──► half-closed (remote) ──shutdownWrite──► finished ──close──► closed
+///       └────shutdownWrite──────► half-closed (local) ──endOfStream─────►
+///     any ──abort──► closed, and the peer of a socket gets a reset
+///
+/// Calls never block. A failed stream is closed by its owner, as is every other.
+public final class ByteStream: FileDescriptorHandler {
+    /// What a stream runs over.
+    public enum Kind: Hashable, Sendable {
+        /// A TCP connection.
+        case tcp
+        /// A Unix-domain socket.
+        case local
+        /// Descriptors that were handed to the process, such as standard input and output.
+        case pipe
+    }
+
+    /// What came of a read.
+    public enum ReadOutcome: Hashable, Sendable {
+        /// So many bytes, at least one, were written to the front of the regions.
+        case bytes(Int)
+        /// The peer has finished sending.
+        case endOfStream
+        /// Nothing is there now.
+        case wouldBlock
+        /// The stream is broken.
+        case failed(SystemError)
+    }
+
+    /// What came of a write.
+    public enum WriteOutcome: Hashable, Sendable {
+        /// So many bytes from the front were taken. When it was not all of them, the handler hears of room.
+        case bytes(Int)
+        /// No room now; the handler hears of it.
+        case wouldBlock
+        /// The stream is broken.
+        case failed(SystemError)
+    }
+
+    /// What the stream runs over.
+    public let kind: Kind
+    /// The address of the peer of a TCP connection.
+    public let remoteAddress: NetworkAddress?
+    /// Whether the stream was not closed or aborted.
+    public private(set) var isOpen = true
+    /// Whether `shutdownWrite` was called.
+    public private(set) var hasFinishedWriting = false
+    /// Whether a read has returned the end of the stream.
+    public private(set) var hasReachedEnd = false
+
+    private let readDescriptor: Int32
+    private let writeDescriptor: Int32
+    private let isSocket: Bool
+    /// Whether the last write was not taken whole.
+    private var isBlocked = false
+    /// Flags to give back to descriptors that other processes share.
+    private let savedFlags: (read: Int32, write: Int32)?
+    private var handler: (any ByteStreamHandler)?
+    private var readEvents: FileDescriptorEvents?
+    /// The same object as `readEvents` for a socket.
+    private var writeEvents: FileDescriptorEvents?
+
+    /// Seconds of silence after which a TCP peer is asked whether it is still there.
+    static let keepAliveIdle: Int32 = 60
+
+    /// Takes over a connected, non-blocking socket. Nothing is read before `isReading` is set.
+    init(socket: Int32, kind: Kind, remoteAddress: NetworkAddress?, on loop: EventLoop) {
+        self.kind = kind
+        self.remoteAddress = remoteAddress
+        readDescriptor = socket
+        writeDescriptor = socket
+        isSocket = true
+        savedFlags = nil
+        if kind == .tcp { gw_tcp_tune(socket, Self.keepAliveIdle) }
+        let events = FileDescriptorEvents(socket, on: loop, handler: self)
+        readEvents = events
+        writeEvents = events
+    }
+
+    /// Takes over descriptors of the process, such as 0 and 1: made non-blocking now, given back as they were and closed
+    /// by `close`. Nothing is read before `isReading` is set.
+    public init(
+        reading: Int32, writing: Int32, on loop: EventLoop, handler: any ByteStreamHandler
+    ) throws(SystemError) {
+        let readFlags = try check(gw_make_nonblocking(reading), .adopt, .descriptor(reading))
+        let writeFlags = reading == writing ? readFlags : gw_make_nonblocking(writing)
+        guard writeFlags >= 0 else {
+            gw_restore_flags(reading, readFlags)
+            throw SystemError(.adopt, .descriptor(writing), code: -writeFlags)
+        }
+        kind = .pipe
+        remoteAddress = nil
+        readDescriptor = reading
+        writeDescriptor = writing
+        isSocket = reading == writing && gw_is_socket(writing) != 0
+        savedFlags = (readFlags, writeFlags)
+        self.handler = handler
+        let events = FileDescriptorEvents(reading, on: loop, handler: self)
+        readEvents = events
+        writeEvents = reading == writing ? events : FileDescriptorEvents(writing, on: loop, handler: self)
+    }
+
+    /// Who hears of readiness; kept until the stream is closed.
+    public func setHandler(_ handler: any ByteStreamHandler) {
+        if isOpen { self.handler = handler }
+    }
+
+    /// The local address of a TCP connection.
+    public var localAddress: NetworkAddress? {
+        guard kind == .tcp, isOpen else { return nil }
+        var address = gw_address.none
+        // The pointer is used during the call only.
+        return unsafe gw_local_address(readDescriptor, &address) >= 0 ? address.networkAddress : nil
+    }
+
+    /// The user at the other end of a Unix-domain connection.
+    public var peerUser: UInt32? {
+        guard kind == .local, isOpen else { return nil }
+        var user: UInt32 = 0
+        // The pointer is used during the call only.
+        return unsafe gw_peer_user(readDescriptor, &user) >= 0 ? user : nil
+    }
+
+    // MARK: Reading
+
+    /// Whether the handler hears of bytes to read; off for back-pressure. Off from the start and after the end.
+    public var isReading: Bool {
+        get { readEvents?.interest.contains(.read) ?? false }
+        set {
+            guard isOpen, newValue != isReading, !(newValue && hasReachedEnd) else { return }
+            if newValue { readEvents?.watch(also: .read) } else { readEvents?.ignore(.read) }
+        }
+    }
+
+    /// Reads into one region, then another, with one call: the free parts of a ring. The second may be empty.
+    public func read(
+        into first: inout MutableSpan<UInt8>, _ second: inout MutableSpan<UInt8>
+    ) -> ReadOutcome {
+        // The pointers are used during the call only.
+        unsafe first.withUnsafeMutableBytes { first in
+            unsafe second.withUnsafeMutableBytes { second in unsafe read(into: first, second) }
+        }
+    }
+
+    /// Reads into a region.
+    public func read(into region: inout MutableSpan<UInt8>) -> ReadOutcome {
+        // The pointers are used during the call only.
+        unsafe region.withUnsafeMutableBytes { region in
+            unsafe read(into: region, UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    /// Reads into one region, then another, with one call. The regions must be valid during the call.
+    @unsafe
+    public func read(
+        into first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
+    ) -> ReadOutcome {
+        guard isOpen else { return .failed(closedError(.read)) }
+        if hasReachedEnd { return .endOfStream }
+        guard first.count + second.count > 0 else { return .wouldBlock }
+        let result = unsafe gw_read(readDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
+        guard result >= 0 else {
+            return -result == Int(EAGAIN) ? .wouldBlock : .failed(error(.read, code: Int32(-result)))
+        }
+        guard result == 0 else { return .bytes(result) }
+        hasReachedEnd = true
+        // A stream at its end stays readable: watch only for what may still come, the reset.
+        readEvents?.ignore(.read)
+        watchForReset()
+        return .endOfStream
+    }
+
+    /// From now on, and whenever nothing is read or written, a reset by the peer of a socket is reported at once.
+    public func watchForReset() {
+        if isSocket { readEvents?.watch(also: .hangUp) }
+    }
+
+    // MARK: Writing
+
+    /// Writes bytes, then others, with one call. Either may be empty.
+    public func write(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
+        // The pointers are used during the call only.
+        unsafe first.withUnsafeBytes { first in
+            unsafe second.withUnsafeBytes { second in unsafe write(first, second) }
+        }
+    }
+
+    /// Writes bytes.
+    public func write(_ bytes: Span<UInt8>) -> WriteOutcome {
+        // The pointers are used during the call only.
+        unsafe bytes.withUnsafeBytes { bytes in
+            unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    /// Writes bytes, then others, with one call. The regions must be valid during the call.
+    @unsafe
+    public func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> WriteOutcome {
+        guard isOpen, !hasFinishedWriting else { return .failed(closedError(.write)) }
+        let total = first.count + second.count
+        guard total > 0 else { return .bytes(0) }
+        let result =
+            unsafe isSocket
+            ? gw_send(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
+            : gw_write(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
+        guard result >= 0 || -result == Int(EAGAIN) else {
+            return .failed(error(.write, code: Int32(-result)))
+        }
+        if result < total {
+            isBlocked = true
+            writeEvents?.watch(also: .write)
+        }
+        return result < 0 ? .wouldBlock : .bytes(result)
+    }
+
+    /// Tells the peer that no more bytes will follow; reading goes on.
+    public func shutdownWrite() throws(SystemError) {
+        guard isOpen, !hasFinishedWriting else { return }
+        hasFinishedWriting = true
+        writeEvents?.ignore(.write)
+        if isSocket {
+            let result = gw_shutdown_write(writeDescriptor)
+            if result < 0 { throw error(.shutdown, code: -result) }
+        } else if readDescriptor != writeDescriptor {
+            closeWriteDescriptor()
+        }
+    }
+
+    // MARK: The end
+
+    /// Closes the stream in an orderly way. Bytes that were written still go out.
+    public func close() {
+        guard leave() else { return }
+        if let savedFlags { gw_restore_flags(readDescriptor, savedFlags.read) }
+        gw_close(readDescriptor)
+    }
+
+    /// Closes the stream such that the peer of a TCP connection gets a reset.
+    public func abort() {
+        guard kind == .tcp else { return close() }
+        if leave() { gw_abort(readDescriptor) }
+    }
+
+    /// Ends the watching; `false` when the stream is closed already.
+    private func leave() -> Bool {
+        guard isOpen else { return false }
+        isOpen = false
+        handler = nil
+        readEvents?.cancel()
+        readEvents = nil
+        if readDescriptor != writeDescriptor, !hasFinishedWriting { closeWriteDescriptor() }
+        writeEvents = nil
+        return true
+    }
+
+    private func closeWriteDescriptor() {
+        writeEvents?.cancel()
+        writeEvents = nil
+        if let savedFlags { gw_restore_flags(writeDescriptor, savedFlags.write) }
+        gw_close(writeDescriptor)
+    }
+
+    private func error(_ operation: SystemError.Operation, code: Int32) -> SystemError {
+        SystemError(operation, remoteAddress.map { .address($0) } ?? .none, code: code)
+    }
+
+    private func closedError(_ operation: SystemError.Operation) -> SystemError {
+        error(operation, code: operation == .read ? EBADF : EPIPE)
+    }
+
+    // MARK: Readiness
+
+    /// For the loop.
+    public func descriptorReadable() { handler?.streamReadable(self) }
+
+    /// For the loop.
+    public func descriptorWritable() {
+        isBlocked = false
+        handler?.streamWritable(self)
+        // A write that was not taken whole keeps the interest as it stands.
+        if !isBlocked { writeEvents?.ignore(.write) }
+    }
+
+    /// For the loop.
+    public func descriptorHungUp() {
+        // Reported once.
+        readEvents?.ignore(.hangUp)
+        handler?.streamBroken(self)
+    }
+}
+
+@available(*, unavailable)
+extension ByteStream: Sendable {}
