@@ -27,6 +27,11 @@ static inline int godwit_err_is_end_of_pem(unsigned long error) {
     return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
+/// Writes a name on one line, with control characters and bytes above ASCII escaped (RFC 2253).
+static inline int godwit_x509_name_print(BIO *bio, const X509_NAME *name) {
+    return X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
+}
+
 /// A password callback that has no password: without it, OpenSSL would ask on the terminal.
 int godwit_no_password(char *buffer, int size, int writing, void *context);
 

@@ -1,0 +1,99 @@
+public import Cryptography
+
+/// A key exchange of TLS 1.3 (RFC 8446 §4.2.7).
+public enum KeyExchangeGroup: String, Hashable, Sendable, CaseIterable {
+    /// Curve25519
+    case x25519 = "X25519"
+    /// NIST P-256
+    case secp256r1 = "P-256"
+    /// NIST P-384
+    case secp384r1 = "P-384"
+}
+
+/// Whether the handshake's secrets come out as key log lines.
+public enum KeyLogging: Hashable, Sendable {
+    /// No line is made.
+    case disabled
+    /// Every secret is also put out as a line of an NSS key log file.
+    case enabled
+}
+
+/// What both roles set.
+public struct TLSOptions: Sendable {
+    /// The application protocols (RFC 7301), best first; at least one.
+    public var applicationProtocols: [String]
+    /// The key exchanges, best first. A client sends a share for the first one.
+    ///
+    /// Set explicitly: OpenSSL's own list grows, and with it ClientHello.
+    public var groups: [KeyExchangeGroup] = [.x25519, .secp256r1, .secp384r1]
+    /// The cipher suites, best first.
+    public var cipherSuites: [CipherSuite] = [.aes128GCM, .aes256GCM, .chaCha20Poly1305]
+    /// The Unix time at which certificates are judged; nil: the system's clock.
+    public var verificationTime: Int64?
+    /// Whether secrets come out as key log lines.
+    public var keyLogging: KeyLogging = .disabled
+
+    /// Creates options for these application protocols, best first.
+    public init(applicationProtocols: [String]) { self.applicationProtocols = applicationProtocols }
+}
+
+/// By what a client recognises its server.
+public enum ServerTrust: Sendable {
+    /// The system's trust store and the host name decide.
+    case systemStore
+    /// These certificates and the host name decide; a server's own self-signed certificate is among them or not.
+    case anchors([Certificate])
+    /// The server's key has one of these SHA-256 hashes of SubjectPublicKeyInfo (RFC 7469 §2.4); names, dates and
+    /// authorities do not matter, so that neither a wrong clock nor a foreign authority can get in between.
+    case pinned(publicKeyHashes: [[UInt8]])
+}
+
+/// Whether a server asks its clients for certificates.
+public enum ClientVerification: Sendable {
+    /// It does not ask.
+    case none
+    /// It asks; a client without a certificate gets in, one with a certificate that does not verify does not.
+    case requested(anchors: [Certificate])
+    /// It asks, and a client without a certificate that verifies does not get in.
+    case required(anchors: [Certificate])
+}
+
+/// What a client's `TLSContext` is made from.
+public struct TLSClientConfiguration: Sendable {
+    /// What both roles set.
+    public var options: TLSOptions
+    /// By what the server is recognised.
+    public var trust: ServerTrust
+    /// What the client shows to a server that asks.
+    public var identity: Identity?
+
+    /// Creates a configuration.
+    public init(options: TLSOptions, trust: ServerTrust, identity: Identity? = nil) {
+        self.options = options
+        self.trust = trust
+        self.identity = identity
+    }
+}
+
+/// What a server's `TLSContext` is made from.
+public struct TLSServerConfiguration: Sendable {
+    /// What both roles set.
+    public var options: TLSOptions
+    /// The certificate chain and key.
+    public var identity: Identity
+    /// Whether clients are asked for certificates.
+    public var clientVerification: ClientVerification = .none
+    /// The secret that ticket keys derive from: a ticket is accepted wherever it is the same (after a restart, by
+    /// another worker, by another gateway of a fleet). At least 16 bytes; nil: new keys for this context alone.
+    public var ticketSecret: SecretBytes?
+    /// Servers with the same ticket secret but another identity context refuse each other's tickets; 1 to 32 bytes.
+    public var sessionIDContext: [UInt8] = Array("godwit".utf8)
+    /// Tickets sent after each handshake; a client uses each of them once (RFC 8446 §C.4).
+    public var ticketCount: Int = 2
+
+    /// Creates a configuration.
+    public init(options: TLSOptions, identity: Identity) {
+        self.options = options
+        self.identity = identity
+    }
+}
