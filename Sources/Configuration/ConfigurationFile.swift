@@ -144,6 +144,19 @@ public enum ConfigurationFile {
     }
 }
 
+extension Surroundings {
+    /// Those of this process: the variables that paths and invites may name, and the user.
+    public static func process(variables names: [String] = ["XDG_RUNTIME_DIR", "HOME", "GODWIT_INVITE"]) -> Surroundings
+    {
+        var variables: [String: String] = [:]
+        for name in names {
+            // Unsafe: getenv lends a C string, copied at once; nothing in this program changes the environment.
+            if let value = unsafe getenv(name) { variables[name] = unsafe String(cString: value) }
+        }
+        return Surroundings(variables: variables, userID: geteuid())
+    }
+}
+
 extension GatewayConfiguration {
     /// Reads a `gateway.toml` from disk.
     public static func load(_ path: String, surroundings: Surroundings) throws(ConfigurationError)

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Primitives
 
 /// What a configuration may depend on outside of its file: environment variables and the user.
@@ -12,17 +11,6 @@ public struct Surroundings: Hashable, Sendable {
     public init(variables: [String: String], userID: UInt32) {
         self.variables = variables
         self.userID = userID
-    }
-
-    /// Those of this process: the variables that paths and invites may name, and the user.
-    public static func process(variables names: [String] = ["XDG_RUNTIME_DIR", "HOME", "GODWIT_INVITE"]) -> Surroundings
-    {
-        var variables: [String: String] = [:]
-        for name in names {
-            // Unsafe: getenv lends a C string, copied at once; nothing in this program changes the environment.
-            if let value = unsafe getenv(name) { variables[name] = unsafe String(cString: value) }
-        }
-        return Surroundings(variables: variables, userID: geteuid())
     }
 
     /// Where sockets of this user belong: `$XDG_RUNTIME_DIR`, else `/run` for root and a folder of one's own in `/tmp`.

@@ -10,7 +10,7 @@ public struct Token: Hashable, Sendable, CustomStringConvertible, CustomReflecta
     public static var length: Int { 32 }
 
     /// A new token from the system's generator.
-    public static func random() -> Token { Token(bytes: systemRandomBytes(count: length)) }
+    public static func generate() -> Token { Token(bytes: systemRandomBytes(count: length)) }
 
     private init(bytes: [UInt8]) { self.bytes = bytes }
 

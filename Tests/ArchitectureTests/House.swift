@@ -64,6 +64,7 @@ enum House {
         ("Sources/EventLoop/", "wraps libevent and sockets"),
         ("Sources/Primitives/ByteRing.swift", "the ring that system calls fill and drain"),
         ("Sources/Primitives/RingStorage.swift", "the ring's memory"),
+        ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
         ("Sources/QUIC/Wire/SpanCopy.swift", "MutableSpan has no bulk copy on this toolchain"),
     ]
 

@@ -5,7 +5,7 @@ import Testing
 
 /// A folder of its own for one test.
 private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = "/tmp/godwit-test-\(UInt64.random(in: 0...(.max)))"
+    let folder = "/tmp/godwit-test-\(Token.generate().text)"
     try ConfigurationFile.makeFolder(folder)
     defer { _ = unsafe system("rm -rf \(folder)") }
     try body(folder)
@@ -56,7 +56,7 @@ struct ConfigurationFileTests {
             let path = folder + "/users.toml"
             var users = UsersFile()
             try users.save(path, existing: .keep)
-            let token = Token.random()
+            let token = Token.generate()
             try ConfigurationFile.withLock(on: path) { () throws(ConfigurationError) in
                 users = try UsersFile.load(path)
                 try? users.add("laptop", token: token, created: 0)
@@ -70,7 +70,7 @@ struct ConfigurationFileTests {
     @Test("a list of invites beside the file is read")
     func invitesFile() throws {
         try withFolder { folder in
-            let invite = Invite(token: .random(), gateway: try #require(HostPort("gw.example:443")), pins: [])
+            let invite = Invite(token: .generate(), gateway: try #require(HostPort("gw.example:443")), pins: [])
             try ConfigurationFile.write(invite.text, to: folder + "/invites", mode: 0o600, existing: .keep)
             try ConfigurationFile.write(
                 "gateways_file = \"invites\"", to: folder + "/local.toml", mode: 0o600, existing: .keep)

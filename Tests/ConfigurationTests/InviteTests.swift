@@ -74,7 +74,7 @@ struct InviteTests {
 
     @Test("random tokens are whole and differ")
     func randomTokens() throws {
-        let tokens = (0..<100).map { _ in Token.random() }
+        let tokens = (0..<100).map { _ in Token.generate() }
         #expect(Set(tokens).count == 100)
         for token in tokens { #expect(Token(token.text) == token) }
     }

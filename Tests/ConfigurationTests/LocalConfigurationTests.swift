@@ -4,7 +4,7 @@ import Testing
 
 @Suite("local.toml")
 struct LocalConfigurationTests {
-    static let invite = Invite(token: .random(), gateway: HostPort(.name("gw.example"), port: 443), pins: [])
+    static let invite = Invite(token: .generate(), gateway: HostPort(.name("gw.example"), port: 443), pins: [])
 
     func read(_ text: String) throws -> LocalConfiguration {
         try LocalConfiguration(text: text, source: "conf/local.toml", surroundings: surroundings) { path in

@@ -6,10 +6,10 @@ struct UsersFileTests {
     @Test("a user is found by the token and by nothing else")
     func lookUp() throws {
         var file = UsersFile()
-        let tokens = (0..<50).map { _ in Token.random() }
+        let tokens = (0..<50).map { _ in Token.generate() }
         for (index, token) in tokens.enumerated() { try file.add("user\(index)", token: token, created: 0) }
         for (index, token) in tokens.enumerated() { #expect(file.user(for: token)?.name == "user\(index)") }
-        #expect(file.user(for: .random()) == nil)
+        #expect(file.user(for: .generate()) == nil)
         try file.remove("user7")
         #expect(file.user(for: tokens[7]) == nil)
         #expect(file.user(for: tokens[8])?.name == "user8")
@@ -19,9 +19,9 @@ struct UsersFileTests {
     @Test("users survive being written and read, and no token is written")
     func roundTrips() throws {
         var file = UsersFile()
-        let token = Token.random()
+        let token = Token.generate()
         try file.add("laptop", token: token, created: 1_795_230_245)
-        try file.add("a.b_c@d-e", token: .random(), created: 0)
+        try file.add("a.b_c@d-e", token: .generate(), created: 0)
         #expect(try UsersFile(text: file.text, source: "users.toml") == file)
         #expect(!file.text.contains(token.text))
         #expect(file.text.contains(token.hash.description))
@@ -32,17 +32,17 @@ struct UsersFileTests {
     @Test("a name is there once, and only names that are names")
     func names() throws {
         var file = UsersFile()
-        try file.add("laptop", token: .random(), created: 0)
-        #expect(throws: UsersError.exists("laptop")) { try file.add("laptop", token: .random(), created: 0) }
+        try file.add("laptop", token: .generate(), created: 0)
+        #expect(throws: UsersError.exists("laptop")) { try file.add("laptop", token: .generate(), created: 0) }
         for name in ["", "a b", "a\"b", "a\nb", "é", String(repeating: "a", count: 65)] {
-            #expect(throws: UsersError.unusableName(name)) { try file.add(name, token: .random(), created: 0) }
+            #expect(throws: UsersError.unusableName(name)) { try file.add(name, token: .generate(), created: 0) }
         }
         #expect(throws: UsersError.unknown("phone")) { try file.remove("phone") }
     }
 
     @Test("a file that was edited badly is refused with its line")
     func badFiles() {
-        let hash = Token.random().hash
+        let hash = Token.generate().hash
         let cases = [
             ("[[user]]\ntoken = \"\(hash)\"", 1), ("[[user]]\nname = \"a\"", 1),
             ("[[user]]\nname = \"a\"\ntoken = \"x\"", 3),
