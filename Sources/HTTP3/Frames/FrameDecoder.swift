@@ -1,7 +1,7 @@
-public import QUIC
+import QUIC
 
 /// Which kind of stream frames are read from; it decides which of them may come (RFC 9114 §7, Table 1).
-public enum FrameStream: Hashable, Sendable {
+enum FrameStream: Hashable, Sendable {
     /// The peer's control stream.
     case control
     /// A request stream.
@@ -9,7 +9,7 @@ public enum FrameStream: Hashable, Sendable {
 }
 
 /// What a piece of a stream contained.
-public enum FramePart: Equatable, Sendable {
+enum FramePart: Equatable, Sendable {
     /// Payload of a DATA frame: where it stands in the input. A frame may come in any number of parts.
     case data(Range<Int>)
     /// A whole HEADERS frame: the encoded field section.
@@ -34,10 +34,10 @@ public enum FramePart: Equatable, Sendable {
 ///       [ header ] ──DATA──► [ data ] ──────┤ payload at its end
 ///            ├──known──► [ collecting ] ────┤
 ///            └─unknown─► [ skipping ] ──────┘
-public struct FrameDecoder {
+struct FrameDecoder {
     /// Longest frame that is collected, in bytes of payload; a longer one is H3_EXCESSIVE_LOAD. Bounds what one stream can
     /// make us hold before its head is complete.
-    public static let maximumCollectedLength = 16 * 1024
+    static let maximumCollectedLength = 16 * 1024
 
     private enum State {
         case type
@@ -54,13 +54,13 @@ public struct FrameDecoder {
     private var collected: [UInt8] = []
 
     /// Creates a decoder for a stream of the given kind, read by an end of the given role.
-    public init(_ stream: FrameStream, readBy role: Role) {
+    init(_ stream: FrameStream, readBy role: Role) {
         self.stream = stream
         self.role = role
     }
 
     /// Whether the stream may end here: no frame is under way (RFC 9114 §7.1).
-    public var isAtFrameBoundary: Bool {
+    var isAtFrameBoundary: Bool {
         guard case .type = state else { return false }
         return !varint.isPartial
     }
@@ -69,7 +69,7 @@ public struct FrameDecoder {
     /// at the end of its frame or of the input.
     ///
     /// - Throws: the connection error that a frame of a wrong kind, size or layout is.
-    public mutating func next(_ input: Span<UInt8>, at position: inout Int) throws(HTTP3Error) -> FramePart? {
+    mutating func next(_ input: Span<UInt8>, at position: inout Int) throws(HTTP3Error) -> FramePart? {
         while true {
             switch state {
             case .type:
@@ -109,7 +109,7 @@ public struct FrameDecoder {
     }
 
     /// Takes back the last `count` bytes of the DATA part just returned: they will come again.
-    public mutating func putBack(_ count: Int) {
+    mutating func putBack(_ count: Int) {
         guard count > 0 else { return }
         if case .data(let remaining) = state {
             state = .data(remaining: remaining + UInt64(count))

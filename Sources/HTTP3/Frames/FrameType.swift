@@ -1,25 +1,25 @@
 /// An HTTP/3 frame type (RFC 9114 §7.2); a peer may send any value.
-public struct FrameType: RawRepresentable, Hashable, Sendable {
+struct FrameType: RawRepresentable, Hashable, Sendable {
     /// The number on the wire.
-    public let rawValue: UInt64
+    let rawValue: UInt64
 
     /// Creates a type from the number on the wire.
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
+    init(rawValue: UInt64) { self.rawValue = rawValue }
 
     /// DATA
-    public static let data = FrameType(rawValue: 0x00)
+    static let data = FrameType(rawValue: 0x00)
     /// HEADERS
-    public static let headers = FrameType(rawValue: 0x01)
+    static let headers = FrameType(rawValue: 0x01)
     /// CANCEL_PUSH
-    public static let cancelPush = FrameType(rawValue: 0x03)
+    static let cancelPush = FrameType(rawValue: 0x03)
     /// SETTINGS
-    public static let settings = FrameType(rawValue: 0x04)
+    static let settings = FrameType(rawValue: 0x04)
     /// PUSH_PROMISE
-    public static let pushPromise = FrameType(rawValue: 0x05)
+    static let pushPromise = FrameType(rawValue: 0x05)
     /// GOAWAY
-    public static let goAway = FrameType(rawValue: 0x07)
+    static let goAway = FrameType(rawValue: 0x07)
     /// MAX_PUSH_ID
-    public static let maxPushID = FrameType(rawValue: 0x0d)
+    static let maxPushID = FrameType(rawValue: 0x0d)
 
     /// PRIORITY, PING, WINDOW_UPDATE and CONTINUATION of HTTP/2, which must not come (RFC 9114 §11.2.1).
     var isReservedByHTTP2: Bool {
@@ -30,7 +30,7 @@ public struct FrameType: RawRepresentable, Hashable, Sendable {
     }
 
     /// Appends a frame header for a payload of `length` bytes (RFC 9114 §7.1).
-    public func appendHeader(length: UInt64, to bytes: inout [UInt8]) {
+    func appendHeader(length: UInt64, to bytes: inout [UInt8]) {
         bytes.appendVarint(rawValue)
         bytes.appendVarint(length)
     }
