@@ -134,22 +134,21 @@ extension Rule {
 
     private static func randomness(_ file: SourceFile) -> [Violation] {
         guard file.room != House.randomnessRoom, file.room != "CryptographyTests" else { return [] }
-        return file.violations(of: randomWords.union(drawingCalls)) { word in
-            guard randomWords.contains(word.text) || isUnseeded(word, in: file.text) else { return nil }
+        let forbidden = randomWords.union(House.sansIO.contains(file.room) ? ["systemRandomBytes"] : [])
+        return file.violations(of: forbidden.union(drawingCalls)) { word in
+            guard forbidden.contains(word.text) || isUnseeded(word, in: file.text) else { return nil }
             return
                 "draws unseeded randomness (\(word.text)); pass a generator with `using:`, secrets come from \(House.randomnessRoom)"
         }
     }
 
     private static func isUnseeded(_ word: Token, in text: SourceText) -> Bool {
-        guard let arguments = text.arguments(at: word.end) else { return false }
-        // An implicit member, `.random(0.1)`, is a case of an enum unless it names a range.
-        let receiver = text.byte(before: word.start) == UInt8(ascii: ".") ? text.byte(before: word.start - 1) : nil
-        let isImplicitMember = receiver.map { !$0.isWordByte && !")]>?".utf8.contains($0) } ?? false
-        if isImplicitMember, word.text == "random", !arguments.contains("in:") { return false }
-        let isDeclared =
-            text.words.last { $0.end <= word.start }.map { ["func", "case"].contains($0.text) } ?? false
-        return !isDeclared && !arguments.contains("using:")
+        guard let arguments = text.arguments(at: word.end), !arguments.contains("using:") else { return false }
+        let previous = text.words.last { $0.end <= word.start }
+        if let previous, ["func", "case"].contains(previous.text) { return false }
+        guard word.text == "random", text.byte(before: word.start) == UInt8(ascii: ".") else { return true }
+        // A member `random` that takes no range is somebody's own, `Loss.random(0.1)`, unless it is that of Bool.
+        return arguments.contains("in:") || previous?.text == "Bool"
     }
 }
 
