@@ -1,3 +1,4 @@
+import Glibc
 import EventLoop
 import Primitives
 
@@ -55,4 +56,53 @@ func loopback(_ family: IPAddress.Family = .ipv4, port: UInt16 = 0) -> NetworkAd
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var generator = SeededGenerator(seed: seed)
     return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+}
+
+/// A path that nothing stands at, in a directory of its own.
+func temporaryPath(_ name: String = "file") -> String {
+    var template = Array("/tmp/godwit-XXXXXX".utf8CString)
+    let directory = unsafe template.withUnsafeMutableBufferPointer { buffer in
+        unsafe buffer.baseAddress.flatMap { unsafe mkdtemp($0) }.map { unsafe String(cString: $0) } ?? "/tmp"
+    }
+    return "\(directory)/\(name)"
+}
+
+/// Reads whatever comes and writes down what happened.
+final class StreamRecorder: ByteStreamHandler, StreamListenerHandler {
+    var bytes: [UInt8] = []
+    var hasEnded = false
+    var error: SystemError?
+    var brokenCount = 0
+    var writableCount = 0
+    var accepted: [ByteStream] = []
+    var pauses: [SystemError] = []
+    /// Bytes of each of the two regions that one read fills.
+    var regionSize = 32_768
+    var onWritable: (ByteStream) -> Void = { _ in }
+
+    func streamReadable(_ stream: ByteStream) {
+        var first = [UInt8](repeating: 0, count: regionSize)
+        var second = [UInt8](repeating: 0, count: regionSize)
+        var firstSpan = first.mutableSpan
+        var secondSpan = second.mutableSpan
+        let outcome = stream.read(into: &firstSpan, &secondSpan)
+        switch outcome {
+        case .bytes(let count):
+            bytes += (first + second).prefix(count)
+        case .endOfStream: hasEnded = true
+        case .wouldBlock: break
+        case .failed(let error):
+            self.error = error
+            stream.isReading = false
+        }
+    }
+
+    func streamWritable(_ stream: ByteStream) {
+        writableCount += 1
+        onWritable(stream)
+    }
+
+    func streamBroken(_ stream: ByteStream) { brokenCount += 1 }
+    func listener(_ listener: StreamListener, accepted stream: ByteStream) { accepted.append(stream) }
+    func listener(_ listener: StreamListener, pausedBy error: SystemError) { pauses.append(error) }
 }

@@ -1,4 +1,4 @@
-internal import Primitives
+public import Primitives
 
 /// Names one timer of an event loop; stays valid until the timer is removed.
 public struct TimerHandle: Hashable, Sendable {
@@ -10,7 +10,7 @@ public struct TimerHandle: Hashable, Sendable {
 /// costs a few comparisons.
 ///
 /// Equal deadlines fire in the order in which they were armed. A handle whose timer was removed is not obeyed.
-struct TimerQueue {
+public struct TimerQueue: Sendable {
     private struct Entry {
         var deadline: Instant
         /// Grows with every arming.
@@ -33,17 +33,20 @@ struct TimerQueue {
     private var slots: [Slot] = []
     private var freeSlots: [Int32] = []
     /// The sequence number of the next arming.
-    private(set) var nextSequence: UInt64 = 0
+    public private(set) var nextSequence: UInt64 = 0
 
     private static let arity = 4
 
     /// The earliest deadline.
-    var nextDeadline: Instant? { heap.first?.deadline }
+    public var nextDeadline: Instant? { heap.first?.deadline }
     /// Timers that are armed.
-    var armedCount: Int { heap.count }
+    public var armedCount: Int { heap.count }
+
+    /// Creates an empty queue.
+    public init() {}
 
     /// Creates a timer that is not armed.
-    mutating func add() -> TimerHandle {
+    public mutating func add() -> TimerHandle {
         if let slot = freeSlots.popLast() {
             slots[Int(slot)].isUsed = true
             return TimerHandle(slot: slot, generation: slots[Int(slot)].generation)
@@ -53,7 +56,7 @@ struct TimerQueue {
     }
 
     /// Removes a timer and tells whether it was there; its handle means nothing from now on.
-    mutating func remove(_ handle: TimerHandle) -> Bool {
+    public mutating func remove(_ handle: TimerHandle) -> Bool {
         guard isValid(handle) else { return false }
         disarm(handle)
         slots[Int(handle.slot)].isUsed = false
@@ -63,7 +66,7 @@ struct TimerQueue {
     }
 
     /// Sets or moves the deadline of a timer.
-    mutating func arm(_ handle: TimerHandle, at deadline: Instant) {
+    public mutating func arm(_ handle: TimerHandle, at deadline: Instant) {
         guard isValid(handle) else { return }
         let sequence = nextSequence
         nextSequence &+= 1
@@ -80,14 +83,14 @@ struct TimerQueue {
     }
 
     /// Takes the deadline of a timer away.
-    mutating func disarm(_ handle: TimerHandle) {
+    public mutating func disarm(_ handle: TimerHandle) {
         guard isValid(handle) else { return }
         let place = slots[Int(handle.slot)].place
         if place >= 0 { removeEntry(at: place) }
     }
 
     /// The deadline of a timer, or `nil` while it is not armed.
-    func deadline(of handle: TimerHandle) -> Instant? {
+    public func deadline(of handle: TimerHandle) -> Instant? {
         guard isValid(handle) else { return nil }
         let place = slots[Int(handle.slot)].place
         return place < 0 ? nil : heap[place].deadline
@@ -96,7 +99,7 @@ struct TimerQueue {
     /// Disarms and returns the earliest timer that is due at `now` and was armed before the arming `sequence`.
     ///
     /// The second condition lets a timer that arms itself for the past wait for the next turn.
-    mutating func takeDue(at now: Instant, armedBefore sequence: UInt64) -> TimerHandle? {
+    public mutating func takeDue(at now: Instant, armedBefore sequence: UInt64) -> TimerHandle? {
         guard let first = heap.first, first.deadline <= now, first.sequence < sequence else { return nil }
         removeEntry(at: 0)
         return TimerHandle(slot: first.slot, generation: slots[Int(first.slot)].generation)
