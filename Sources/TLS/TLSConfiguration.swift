@@ -1,13 +1,22 @@
 public import Cryptography
 
-/// A key exchange of TLS 1.3 (RFC 8446 §4.2.7).
-public enum KeyExchangeGroup: String, Hashable, Sendable, CaseIterable {
+/// A key exchange of TLS 1.3 (RFC 8446 §4.2.7) by the name that OpenSSL knows it by.
+///
+/// Which names there are depends on the installed OpenSSL; one that it lacks is an error of `TLSContext`. With a key
+/// exchange other than these, a client can acknowledge Handshake packets only when the server's whole flight is there.
+public struct KeyExchangeGroup: RawRepresentable, Hashable, Sendable {
+    /// OpenSSL's name of the group.
+    public let rawValue: String
+
+    /// Names a group.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
     /// Curve25519
-    case x25519 = "X25519"
+    public static let x25519 = KeyExchangeGroup(rawValue: "X25519")
     /// NIST P-256
-    case secp256r1 = "P-256"
+    public static let secp256r1 = KeyExchangeGroup(rawValue: "P-256")
     /// NIST P-384
-    case secp384r1 = "P-384"
+    public static let secp384r1 = KeyExchangeGroup(rawValue: "P-384")
 }
 
 /// Whether the handshake's secrets come out as key log lines.

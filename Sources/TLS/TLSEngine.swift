@@ -50,7 +50,7 @@ internal import Cryptography
         guard let ssl = unsafe SSL_new(context.pointer) else { throw .openSSL("cannot begin a TLS handshake") }
         self.context = context
         unsafe self.ssl = ssl
-        unsafe localParameters = .allocate(capacity: max(1, transportParameters.count))
+        unsafe localParameters = .allocate(capacity: transportParameters.count)
         _ = unsafe localParameters.initialize(from: transportParameters)
         // RFC 6066 §3: a name without the trailing dot.
         self.serverName = serverName.map { String($0.hasSuffix(".") ? $0.dropLast() : $0[...]) } ?? ""
