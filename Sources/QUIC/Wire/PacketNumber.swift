@@ -25,7 +25,8 @@ enum PacketNumber {
         let halfWindow = window / 2
         let candidate = expected & ~(window - 1) | truncated
         if candidate &+ halfWindow <= expected, candidate < 1 << 62 - window { return candidate + window }
-        if candidate > expected &+ halfWindow, candidate >= window { return candidate - window }
-        return candidate
+        // Past the largest packet number, only the lower candidate can be meant.
+        let isTooLarge = candidate > expected &+ halfWindow || candidate > maximum
+        return isTooLarge && candidate >= window ? candidate - window : candidate
     }
 }

@@ -21,7 +21,7 @@ enum LongPacketType: Hashable, CaseIterable {
     init(firstByte: UInt8, version: Version) {
         // RFC 9000 §17.2, table 5; RFC 9369 §3.2 moves every type by one.
         let bits = firstByte >> 4 & 0b11
-        let index = version == .v1 ? bits : bits &+ 3 & 0b11
+        let index = version == .v1 ? bits : (bits &+ 3) & 0b11
         switch index {
         case 0: self = .initial
         case 1: self = .zeroRTT
