@@ -1,0 +1,128 @@
+import Primitives
+import Testing
+
+@testable import HTTP3
+
+@Suite("Capsules of connect-tcp")
+struct CapsuleTests {
+    /// What capsules carry: payload joined, and whether it ended.
+    struct Content: Equatable {
+        var payload: [UInt8] = []
+        var ends = 0
+    }
+
+    private func decode(_ pieces: [[UInt8]], with decoder: inout CapsuleDecoder) throws(CapsuleError) -> Content {
+        var content = Content()
+        for piece in pieces {
+            var position = 0
+            while let part = try decoder.next(piece.span, at: &position) {
+                switch part {
+                case .payload(let range): content.payload += piece[range]
+                case .end: content.ends += 1
+                }
+            }
+            #expect(position == piece.count)
+        }
+        return content
+    }
+
+    private func capsule(_ type: UInt64, _ payload: [UInt8]) -> [UInt8] { frame(type, payload) }
+
+    @Test("the numbers are those of the drafts")
+    func numbers() {
+        // draft-ietf-httpbis-connect-tcp-11 §8.3 and the editors' copy of -12.
+        #expect(ConnectTCPDraft.draft08.dataType == 0x2028_d7f0)
+        #expect(ConnectTCPDraft.draft08.finalDataType == 0x2028_d7f1)
+        #expect(ConnectTCPDraft.draft12.dataType == 0x2028_d7f2)
+        #expect(ConnectTCPDraft.draft12.finalDataType == 0x2028_d7f3)
+        #expect(ConnectTCPDraft(upgradeToken: "connect-tcp") == .draft08)
+        #expect(ConnectTCPDraft(upgradeToken: "connect-tcp-12") == .draft12)
+        #expect(ConnectTCPDraft(upgradeToken: "connect-udp") == nil)
+    }
+
+    @Test("payload of DATA and FINAL_DATA is joined, FINAL_DATA ends it", arguments: ConnectTCPDraft.allCases)
+    func payload(draft: ConnectTCPDraft) throws {
+        var bytes: [UInt8] = []
+        draft.appendCapsuleHeader(.data, length: 3, to: &bytes)
+        bytes += [1, 2, 3]
+        draft.appendCapsuleHeader(.data, length: 0, to: &bytes)
+        draft.appendCapsuleHeader(.finalData, length: 2, to: &bytes)
+        bytes += [4, 5]
+        var decoder = CapsuleDecoder()
+        #expect(try decode([bytes], with: &decoder) == Content(payload: [1, 2, 3, 4, 5], ends: 1))
+        #expect(decoder.isAtCapsuleBoundary)
+        #expect(decoder.draft == draft)
+    }
+
+    @Test("an empty FINAL_DATA ends the payload too")
+    func emptyFinal() throws {
+        var decoder = CapsuleDecoder()
+        #expect(try decode([capsule(0x2028_d7f1, [])], with: &decoder) == Content(payload: [], ends: 1))
+    }
+
+    @Test("RFC 9297 §3.2: unknown capsules are skipped before, between and after")
+    func unknown() throws {
+        let unknown =
+            capsule(0, [1, 2]) + capsule(0x2028_d7f4, []) + capsule(1 << 62 - 1, [UInt8](repeating: 9, count: 300))
+        var decoder = CapsuleDecoder()
+        let bytes = unknown + capsule(0x2028_d7f0, [7]) + unknown + capsule(0x2028_d7f1, [8]) + unknown
+        #expect(try decode([bytes], with: &decoder) == Content(payload: [7, 8], ends: 1))
+    }
+
+    @Test(
+        "the draft forbids DATA and FINAL_DATA after FINAL_DATA",
+        arguments: [0x2028_d7f0, 0x2028_d7f1, 0x2028_d7f2] as [UInt64])
+    func afterFinal(type: UInt64) {
+        var decoder = CapsuleDecoder()
+        #expect(throws: CapsuleError.self) {
+            try decode([capsule(0x2028_d7f1, []) + capsule(type, [])], with: &decoder)
+        }
+    }
+
+    @Test("any cut of the input gives the same payload")
+    func anyCut() throws {
+        var generator = SeededGenerator(seed: 9297)
+        for _ in 0..<300 {
+            var bytes: [UInt8] = []
+            var expected = Content()
+            for _ in 0..<Int.random(in: 0...5, using: &generator) {
+                let payload = randomBytes(Int.random(in: 0...80, using: &generator), using: &generator)
+                let isData = Bool.random(using: &generator)
+                bytes += capsule(isData ? 0x2028_d7f0 : 0x17, payload)
+                if isData { expected.payload += payload }
+            }
+            bytes += capsule(0x2028_d7f1, [1, 2, 3])
+            expected.payload += [1, 2, 3]
+            expected.ends = 1
+            var decoder = CapsuleDecoder()
+            #expect(try decode(pieces(of: bytes, using: &generator), with: &decoder) == expected)
+        }
+    }
+
+    @Test("payload that was put back comes again", arguments: [0x2028_d7f0, 0x2028_d7f1] as [UInt64])
+    func putBack(type: UInt64) throws {
+        for available in [3, 5] {
+            var decoder = CapsuleDecoder()
+            let bytes = Array(capsule(type, [1, 2, 3, 4, 5])[..<(5 + available)])
+            var position = 0
+            #expect(try decoder.next(bytes.span, at: &position) == .payload(5..<5 + available))
+            decoder.putBack(3)
+            position -= 3
+            #expect(!decoder.isAtCapsuleBoundary)
+            #expect(try decoder.next(bytes.span, at: &position) == .payload(2 + available..<5 + available))
+            let end = try decoder.next(bytes.span, at: &position)
+            #expect(end == (available == 5 && type == 0x2028_d7f1 ? .end : nil))
+        }
+    }
+
+    @Test("random input never traps")
+    func randomInput() {
+        var generator = SeededGenerator(seed: 4)
+        for _ in 0..<5000 {
+            var decoder = CapsuleDecoder()
+            var bytes = randomBytes(Int.random(in: 0..<40, using: &generator), using: &generator)
+            if Bool.random(using: &generator) { bytes = varint(0x2028_d7f0 + UInt64(bytes.count % 4)) + bytes }
+            _ = try? decode(pieces(of: bytes, using: &generator), with: &decoder)
+        }
+    }
+}
