@@ -33,7 +33,7 @@ final class NetworkPath {
     private(set) var lostPackets: UInt64 = 0
     /// Packets declared lost that arrived after all.
     private(set) var spuriousLosses: UInt64 = 0
-    /// When persistent congestion was last established.
+    /// How often persistent congestion was established.
     private(set) var persistentCongestionCount: UInt64 = 0
 
     /// Opens the books of a new path. `ceiling` is the largest UDP payload that interface and peer accept.
@@ -46,7 +46,8 @@ final class NetworkPath {
         self.remote = remote
         mtu = MTUDiscovery(ceiling: ceiling)
         congestion = CongestionController(algorithm, datagramSize: MTUDiscovery.base)
-        pacer = Pacer(datagramSize: MTUDiscovery.base)
+        pacer = Pacer(
+            window: congestion.window, smoothedRTT: rtt.smoothed, datagramSize: MTUDiscovery.base, phase: .slowStart)
     }
 
     // MARK: What may leave
@@ -146,7 +147,14 @@ final class NetworkPath {
         adjustPacer(at: now)
     }
 
-    /// Takes a packet out of flight without a verdict: its keys are gone, or the path is given up.
+    /// Enters a packet that is sent again elsewhere, because this path does not work any more.
+    func givenUp(_ packet: SentPacket) {
+        removeFromFlight(packet)
+        congestion.flightGivenUp()
+        if case .probe(mtu: _?) = packet.kind { mtu.probeGivenUp() }
+    }
+
+    /// Takes a packet out of flight without a verdict: its keys are gone.
     func removeFromFlight(_ packet: SentPacket) {
         guard packet.kind.isInFlight else { return }
         bytesInFlight = max(0, bytesInFlight - packet.size)
@@ -174,14 +182,14 @@ final class NetworkPath {
 
     /// Starts the books anew, because the peer's address changed and the path with it (RFC 9000 §9.4). What is in flight
     /// stays in flight.
-    func resetBooks(at now: Instant) {
+    func resetBooks() {
         rtt = RTTEstimator()
         congestion = CongestionController(congestion.algorithm, datagramSize: MTUDiscovery.base)
-        pacer = Pacer(datagramSize: MTUDiscovery.base)
+        pacer = Pacer(
+            window: congestion.window, smoothedRTT: rtt.smoothed, datagramSize: MTUDiscovery.base, phase: .slowStart)
         ecn = ECNValidator()
         mtu = MTUDiscovery(ceiling: mtu.ceiling)
         deliveryRate = RateSampler()
-        adjustPacer(at: now)
     }
 
     /// Continues the books of `other`, because only the peer's port changed: most likely a NAT that forgot, and the same

@@ -177,6 +177,11 @@ struct CongestionController: Equatable, Sendable {
         pauseGrowth()
     }
 
+    /// Takes the end of all hope for packets in flight, which says nothing of congestion: their late arrival undoes nothing.
+    mutating func flightGivenUp() {
+        undo = nil
+    }
+
     /// Falls back to the minimum window (RFC 9002 §7.6.2).
     mutating func persistentCongestionEstablished() {
         window = minimumWindow
@@ -242,6 +247,8 @@ struct CongestionController: Equatable, Sendable {
         if isInRecovery(sentAt: sentAt) { return }
         congestionEventCount &+= 1
         recoveryStart = now
+        // What this ACK acknowledged was sent before the recovery period.
+        acknowledgedNow.bytes = 0
         undo =
             switch signal {
             case .loss:

@@ -57,17 +57,12 @@ struct HyStart: Equatable, Sendable {
     /// Takes one ACK of slow start: its round-trip time, its newest packet's send time and how many packets it settled.
     mutating func acknowledged(rtt: Interval, newestSent: Instant, packets: Int, at now: Instant) {
         if phase == .finished { return }
-        guard let start = roundStart else {
-            beginRound(at: now)
-            take(rtt, packets: packets)
-            return
-        }
-        take(rtt, packets: packets)
-        judge()
-        if newestSent >= start {
+        if roundStart.map({ newestSent >= $0 }) ?? true {
             endConservativeRound()
             beginRound(at: now)
         }
+        take(rtt, packets: packets)
+        judge()
     }
 
     private mutating func beginRound(at now: Instant) {

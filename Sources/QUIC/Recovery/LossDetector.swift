@@ -23,7 +23,7 @@ struct LossDetector {
     private(set) var timeOfLastAckEliciting: Instant?
     /// Ack-eliciting packets that are neither acknowledged nor lost.
     private(set) var ackElicitingInFlight = 0
-    /// The peer's max_ack_delay; it enters only into verdicts of the application space.
+    /// The peer's max_ack_delay.
     var maxAckDelay: Interval = .milliseconds(25)
 
     var ledger = SentPacketLedger()
@@ -110,8 +110,9 @@ struct LossDetector {
         guard outcome.isProgress else { return }
         takeSample(ack, ackDelay: ackDelay, maxAckDelay: maxAckDelay, at: now, paths: paths, settling, into: &outcome)
         validateECN(ack, at: now, paths: paths, settling, into: &outcome)
-        processAcknowledgements(at: now, paths: paths, sample: outcome.sample)
+        // RFC 9002 appendix A.7: losses first, so that a window that shrinks does not grow by the same ACK.
         findLost(at: now, paths: paths, into: &outcome)
+        processAcknowledgements(at: now, paths: paths, sample: outcome.sample)
         ledger.advance(lostBefore: forgettingHorizon(at: now, paths: paths))
     }
 
@@ -269,7 +270,8 @@ struct LossDetector {
     private func persistence(of lost: [SentPacket], on path: NetworkPath) -> CongestionPersistence {
         // RFC 9002 §7.6.2: only losses after the first sample count, since the duration hangs on it.
         guard let firstSample = path.rtt.firstSampleTime else { return .transient }
-        let duration = path.rtt.persistentCongestionDuration(maxAckDelay: effectiveMaxAckDelay)
+        // RFC 9002 §7.6.1: max_ack_delay is in the duration whatever the space.
+        let duration = path.rtt.persistentCongestionDuration(maxAckDelay: maxAckDelay)
         var runStart: SentPacket?
         var previous: UInt64 = 0
         for packet in lost where packet.path == path.id && packet.kind.isAckEliciting && packet.timeSent > firstSample {
@@ -329,7 +331,7 @@ struct LossDetector {
             }
             let packet = ledger.declareLost(found, at: now)
             if packet.kind.isAckEliciting { ackElicitingInFlight -= 1 }
-            paths[packet.path]?.removeFromFlight(packet)
+            paths[packet.path]?.givenUp(packet)
             outcome.appendLost(packet)
         }
         if ackElicitingInFlight == 0 { lossTime = nil }

@@ -58,7 +58,8 @@ struct MTUDiscovery: Equatable, Sendable {
     init(ceiling: Int) {
         currentSize = Self.base
         self.ceiling = Self.clampedCeiling(ceiling)
-        phase = .searching(failed: self.ceiling + 1)
+        phase = .complete
+        restart()
     }
 
     private static func clampedCeiling(_ ceiling: Int) -> Int { min(max(ceiling, base), maximumCeiling) }
@@ -113,6 +114,11 @@ struct MTUDiscovery: Equatable, Sendable {
         lostProbes = 0
         let lowered = min(failed, size)
         phase = nextSize(below: lowered) == nil ? .complete : .searching(failed: lowered)
+    }
+
+    /// Takes the end of a probe that says nothing of its size.
+    mutating func probeGivenUp() {
+        probeInFlight = nil
     }
 
     /// Takes the arrival of a packet that was no probe.

@@ -24,11 +24,13 @@ struct Pacer: Equatable, Sendable {
     private var filledAt: Instant?
 
     /// Starts with a full bucket.
-    init(datagramSize: Int) {
-        capacity = Double(Self.minimumBurstDatagrams.multiplyingSaturating(datagramSize))
-        tokens = capacity
+    init(window: Int, smoothedRTT: Interval, datagramSize: Int, phase: Phase) {
+        tokens = 0
+        capacity = 0
         bytesPerNanosecond = 0
         filledAt = nil
+        setRate(window: window, smoothedRTT: smoothedRTT, datagramSize: datagramSize, phase: phase)
+        tokens = capacity
     }
 
     /// The rate at which the bucket fills.
@@ -39,6 +41,11 @@ struct Pacer: Equatable, Sendable {
     /// Follows the window and the round-trip time.
     mutating func adjust(window: Int, smoothedRTT: Interval, datagramSize: Int, phase: Phase, at now: Instant) {
         fill(at: now)
+        setRate(window: window, smoothedRTT: smoothedRTT, datagramSize: datagramSize, phase: phase)
+        tokens = min(tokens, capacity)
+    }
+
+    private mutating func setRate(window: Int, smoothedRTT: Interval, datagramSize: Int, phase: Phase) {
         let gain =
             switch phase {
             case .slowStart: Self.slowStartGain
@@ -48,7 +55,6 @@ struct Pacer: Equatable, Sendable {
         bytesPerNanosecond = gain * Double(window) / Double(max(smoothedRTT.nanoseconds, 1))
         let burst = bytesPerNanosecond * Double(Self.burstInterval.nanoseconds)
         capacity = max(smallest, min(burst, Double(Self.maximumBurst)))
-        tokens = min(tokens, capacity)
     }
 
     /// Which gain applies.

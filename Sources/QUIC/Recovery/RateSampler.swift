@@ -34,10 +34,11 @@ struct RateSampler: Equatable, Sendable {
     private var priorBest: BitRate?
     private var bestSince: Instant = .origin
     /// The packet acknowledged now that left last.
-    private var candidate: (mark: Mark, timeSent: Instant)?
+    private var candidate: Candidate?
 
-    static func == (a: RateSampler, b: RateSampler) -> Bool {
-        a.delivered == b.delivered && a.latest == b.latest && a.deliveredTime == b.deliveredTime
+    private struct Candidate: Equatable, Sendable {
+        var mark: Mark
+        var timeSent: Instant
     }
 
     /// The best recent sample: what the path can carry, as far as it was used.
@@ -67,19 +68,22 @@ struct RateSampler: Equatable, Sendable {
         delivered &+= UInt64(max(size, 0))
         deliveredTime = now
         guard let current = candidate else {
-            candidate = (mark, timeSent)
+            candidate = Candidate(mark: mark, timeSent: timeSent)
             return
         }
-        if mark.delivered > current.mark.delivered || timeSent > current.timeSent { candidate = (mark, timeSent) }
+        if mark.delivered > current.mark.delivered || timeSent > current.timeSent {
+            candidate = Candidate(mark: mark, timeSent: timeSent)
+        }
     }
 
     /// Makes a sample of the packets taken since the last call. One over less than the shortest round trip is noise.
     mutating func acknowledgementsProcessed(minimumRTT: Interval?, at now: Instant) {
-        guard let (mark, timeSent) = candidate else { return }
+        guard let newest = candidate else { return }
         candidate = nil
-        firstSentTime = timeSent
+        let mark = newest.mark
+        firstSentTime = newest.timeSent
         if let limit = applicationLimitedUntil, delivered > limit { applicationLimitedUntil = nil }
-        let interval = max(timeSent - mark.firstSentTime, now - mark.deliveredTime)
+        let interval = max(newest.timeSent - mark.firstSentTime, now - mark.deliveredTime)
         guard interval > .zero, interval >= minimumRTT ?? .zero, delivered > mark.delivered else { return }
         let rate = BitRate(ByteCount(delivered - mark.delivered), in: interval)
         latest = rate

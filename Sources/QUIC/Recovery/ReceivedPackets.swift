@@ -53,6 +53,8 @@ struct ReceivedPackets {
         }
         numbers.insert(number)
         boundRanges()
+        // RFC 9000 §13.2.1: one that comes late is acknowledged as well, whatever the peer knows of its neighbours.
+        reportFloor = min(reportFloor, number)
         hasNews = true
         if largest.map({ number > $0 }) ?? true {
             largest = number
