@@ -221,6 +221,9 @@ extension ReceiveStream {
         }
     }
 
+    /// Bytes of memory that received data takes.
+    var heldMemory: Int { ring?.capacity ?? 0 }
+
     /// Whether the stream holds memory that it does not need.
     var hasUnusedMemory: Bool { ring.map { $0.isEmpty && $0.capacity > 0 } ?? false }
 
