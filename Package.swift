@@ -83,7 +83,8 @@ let package = Package(
         tests("HTTP3Tests", ["HTTP3", "QUIC", "Primitives"]),
         tests("TunnelTests", ["Tunnel", "HTTP3", "QUIC", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
-        tests("EventLoopTests", ["EventLoop", "CSockets", "Primitives"]),
+        .target(name: "CFaults", path: "Tests/CFaults"),
+        tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
         tests("ConfigurationTests", ["Configuration", "Primitives"]),
         tests(
             "EndpointTests",

@@ -53,30 +53,22 @@ public final class EventLoop {
     /// Creates a loop for the calling thread.
     public init() throws(SystemError) {
         gw_ignore_broken_pipes()
-        guard let configuration = unsafe event_config_new() else {
-            throw SystemError(.createEventLoop, code: ENOMEM)
-        }
-        // One thread per base: no locks. The precise timer keeps deadlines from being rounded to milliseconds.
-        let flags = EVENT_BASE_FLAG_NOLOCK.rawValue | EVENT_BASE_FLAG_PRECISE_TIMER.rawValue
-        unsafe event_config_set_flag(configuration, Int32(flags))
-        let base = unsafe event_base_new_with_config(configuration)
-        unsafe event_config_free(configuration)
-        guard let base = unsafe base else { throw SystemError(.createEventLoop, code: ENOMEM) }
+        guard let base = unsafe gw_base_new() else { throw SystemError(.createEventLoop, code: ENOMEM) }
         unsafe self.base = base
         now = Clock.monotonic()
         // Unretained: both events are freed in deinit, before the loop is gone.
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        unsafe wakeTimer = event_new(base, -1, 0, wakeTimerFired, context)
-        unsafe turnEnd = event_new(base, -1, 0, turnEndReached, context)
+        unsafe wakeTimer = gw_event_new(base, -1, Int32(GW_TIMER), wakeTimerFired, context)
+        unsafe turnEnd = gw_event_new(base, -1, Int32(GW_TIMER), turnEndReached, context)
         guard unsafe wakeTimer != nil, unsafe turnEnd != nil else {
             throw SystemError(.createEventLoop, code: ENOMEM)
         }
     }
 
     deinit {
-        if let wakeTimer = unsafe wakeTimer { unsafe event_free(wakeTimer) }
-        if let turnEnd = unsafe turnEnd { unsafe event_free(turnEnd) }
-        unsafe event_base_free(base)
+        if let wakeTimer = unsafe wakeTimer { unsafe gw_event_free(wakeTimer) }
+        if let turnEnd = unsafe turnEnd { unsafe gw_event_free(turnEnd) }
+        unsafe gw_base_free(base)
     }
 
     /// Runs turns until `stop` is called; a `stop` from before ends the run at once.
@@ -84,7 +76,7 @@ public final class EventLoop {
         now = Clock.monotonic()
         if !isStopping {
             armWakeTimer()
-            unsafe event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
+            unsafe gw_base_run(base)
         }
         isStopping = false
     }
@@ -142,7 +134,7 @@ public final class EventLoop {
         turnCount &+= 1
         now = max(now, Clock.monotonic())
         // The events of this wake-up are queued already: the end of the turn goes behind them.
-        unsafe event_active(turnEnd, 0, 0)
+        unsafe gw_event_activate(turnEnd)
     }
 
     fileprivate func wakeTimerDone() {
@@ -160,7 +152,7 @@ public final class EventLoop {
         for handler in turnHandlers { handler.turnEnded(at: now) }
         isInTurn = false
         if isStopping {
-            unsafe event_base_loopbreak(base)
+            unsafe gw_base_stop(base)
         } else {
             armWakeTimer()
         }
@@ -171,10 +163,9 @@ public final class EventLoop {
         guard let wanted, armedFor.map({ wanted < $0 }) ?? true else { return }
         let wait = min(max(wanted - now, .zero), Self.longestWait)
         // Rounded up, so as not to wake before the deadline.
-        let microseconds = Int((wait.nanoseconds + 999) / 1000)
-        var time = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
+        let microseconds = (wait.nanoseconds + 999) / 1000
         // Inside of a turn libevent counts from the time at which the wait ended, as `now` does.
-        unsafe event_add(wakeTimer, &time)
+        if let wakeTimer = unsafe wakeTimer { unsafe gw_event_add_after(wakeTimer, microseconds) }
         armedFor = now + wait
     }
 

@@ -52,9 +52,9 @@ public final class FileDescriptorEvents {
     }
 
     deinit {
-        if let readEvent = unsafe readEvent { unsafe event_free(readEvent) }
-        if let writeEvent = unsafe writeEvent { unsafe event_free(writeEvent) }
-        if let hangUpEvent = unsafe hangUpEvent { unsafe event_free(hangUpEvent) }
+        if let readEvent = unsafe readEvent { unsafe gw_event_free(readEvent) }
+        if let writeEvent = unsafe writeEvent { unsafe gw_event_free(writeEvent) }
+        if let hangUpEvent = unsafe hangUpEvent { unsafe gw_event_free(hangUpEvent) }
     }
 
     /// Watches for exactly `wanted` from now on.
@@ -88,14 +88,14 @@ public final class FileDescriptorEvents {
     private func switchReading(from before: DescriptorInterest, to wanted: DescriptorInterest) {
         guard before.contains(.read) != wanted.contains(.read) else { return }
         guard wanted.contains(.read) else { return unsafe remove(readEvent) }
-        if unsafe readEvent == nil { unsafe readEvent = makeEvent(EV_READ | EV_PERSIST, descriptorReadReady) }
+        if unsafe readEvent == nil { unsafe readEvent = makeEvent(GW_READ, descriptorReadReady) }
         unsafe add(readEvent)
     }
 
     private func switchWriting(from before: DescriptorInterest, to wanted: DescriptorInterest) {
         guard before.contains(.write) != wanted.contains(.write) else { return }
         guard wanted.contains(.write) else { return unsafe remove(writeEvent) }
-        if unsafe writeEvent == nil { unsafe writeEvent = makeEvent(EV_WRITE | EV_PERSIST, descriptorWriteReady) }
+        if unsafe writeEvent == nil { unsafe writeEvent = makeEvent(GW_WRITE, descriptorWriteReady) }
         unsafe add(writeEvent)
     }
 
@@ -103,26 +103,26 @@ public final class FileDescriptorEvents {
         // The system reports a broken connection whatever is asked for, and libevent hands that to a write event. With
         // edges, an idle connection is reported once as writable and then only when it breaks.
         if unsafe hangUpEvent == nil {
-            unsafe hangUpEvent = makeEvent(EV_WRITE | EV_ET | EV_PERSIST, descriptorHangUpReady)
+            unsafe hangUpEvent = makeEvent(GW_WRITE_EDGE, descriptorHangUpReady)
         }
         unsafe add(hangUpEvent)
     }
 
-    private func makeEvent(_ flags: Int32, _ callback: event_callback_fn) -> OpaquePointer? {
+    private func makeEvent(_ kind: Int, _ callback: gw_event_callback) -> OpaquePointer? {
         // Unretained: deinit frees the event.
-        unsafe event_new(loop.base, descriptor, Int16(flags), callback, Unmanaged.passUnretained(self).toOpaque())
+        unsafe gw_event_new(loop.base, descriptor, Int32(kind), callback, Unmanaged.passUnretained(self).toOpaque())
     }
 
     private func add(_ event: OpaquePointer?) {
         // Where the system cannot watch (EPERM for regular files) or has no room left to, trying every turn is right,
         // if slow.
-        if let event = unsafe event, unsafe event_add(event, nil) == 0 { return }
+        if let event = unsafe event, unsafe gw_event_add(event) == 0 { return }
         isAlwaysReady = true
         loop.addAlwaysReady(self)
     }
 
     private func remove(_ event: OpaquePointer?) {
-        if let event = unsafe event { unsafe event_del(event) }
+        if let event = unsafe event { unsafe gw_event_remove(event) }
     }
 
     // MARK: Delivery

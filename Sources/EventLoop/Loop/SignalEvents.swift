@@ -36,9 +36,9 @@ public final class SignalEvents {
         // Unretained: `cancel` or deinit frees the events.
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         for signal in signals {
-            let event = unsafe event_new(
-                loop.base, signal.rawValue, Int16(EV_SIGNAL | EV_PERSIST), signalArrived, context)
-            guard let event = unsafe event, unsafe event_add(event, nil) == 0 else {
+            let event = unsafe gw_event_new(
+                loop.base, signal.rawValue, Int32(GW_SIGNAL), signalArrived, context)
+            guard let event = unsafe event, unsafe gw_event_add(event) == 0 else {
                 throw SystemError(.watchSignal, code: errno)
             }
             unsafe events.append(event)
@@ -49,7 +49,7 @@ public final class SignalEvents {
 
     /// Ends the watching; the signals have their default action again.
     public func cancel() {
-        while let event = unsafe events.popLast() { unsafe event_free(event) }
+        while let event = unsafe events.popLast() { unsafe gw_event_free(event) }
         handler = nil
     }
 

@@ -74,7 +74,7 @@ extension Resolution: Sendable {}
 /// One question to the name servers. libevent answers every question once, also a cancelled one.
 @safe
 private final class Query {
-    private let family: IPAddress.Family
+    let family: IPAddress.Family
     private var owner: Resolution?
     /// The `evdns_request`; libevent frees it when it has called back.
     private var request: OpaquePointer?
@@ -87,10 +87,8 @@ private final class Query {
         // Retained until libevent has called back.
         let context = unsafe Unmanaged.passRetained(self)
         // The name is copied.
-        switch family {
-        case .ipv4: unsafe request = evdns_base_resolve_ipv4(base, owner.name, 0, queryAnswered, context.toOpaque())
-        case .ipv6: unsafe request = evdns_base_resolve_ipv6(base, owner.name, 0, queryAnswered, context.toOpaque())
-        }
+        unsafe request = gw_dns_query(
+            base, Int32(family.rawValue), owner.name, queryAnswered, context.toOpaque())
         // Without a request there is no call: the resolution's time limit answers.
         if unsafe request == nil { unsafe context.release() }
     }
@@ -99,44 +97,39 @@ private final class Query {
         owner = nil
         guard let request = unsafe request else { return }
         unsafe self.request = nil
-        unsafe evdns_cancel_request(base, request)
+        unsafe gw_dns_cancel(base, request)
     }
 
-    func answered(code: Int32, addresses: UnsafeMutableRawPointer?, count: Int) {
+    func answered(_ result: Int, reason: String, addresses: UnsafeRawBufferPointer) {
         unsafe request = nil
         guard let owner else { return }
         owner.enterTurn()
-        unsafe owner.answered(family, result(code: code, addresses: addresses, count: count, name: owner.name))
-    }
-
-    private func result(
-        code: Int32, addresses: UnsafeMutableRawPointer?, count: Int, name: String
-    ) -> Result<[IPAddress], ResolutionError> {
-        switch code {
-        case DNS_ERR_NONE:
+        let name = owner.name
+        switch result {
+        case GW_DNS_OK:
             let size = family == .ipv4 ? 4 : 16
-            // libevent hands over `count` addresses in network order, without gaps.
-            let bytes = unsafe UnsafeRawBufferPointer(start: addresses, count: addresses == nil ? 0 : count * size)
-            return .success(
-                (0..<bytes.count / size).compactMap { index in
-                    unsafe IPAddress(bytes: bytes[index * size..<(index + 1) * size])
-                })
-        case DNS_ERR_NODATA: return .success([])
-        case DNS_ERR_NOTEXIST: return .failure(.nameNotFound(name))
-        case DNS_ERR_TIMEOUT: return .failure(.timedOut(name))
-        default:
-            let reason = unsafe String(cString: evdns_err_to_string(code))  // a static string of libevent
-            return .failure(.serverFailure(name, reason: reason))
+            let found = (0..<addresses.count / size).compactMap { index in
+                unsafe IPAddress(bytes: addresses[index * size..<(index + 1) * size])
+            }
+            owner.answered(family, .success(found))
+        case GW_DNS_NO_ADDRESS: owner.answered(family, .success([]))
+        case GW_DNS_NO_SUCH_NAME: owner.answered(family, .failure(.nameNotFound(name)))
+        case GW_DNS_TIMED_OUT: owner.answered(family, .failure(.timedOut(name)))
+        default: owner.answered(family, .failure(.serverFailure(name, reason: reason)))
         }
     }
 }
 
 private func queryAnswered(
-    _ code: Int32, _: CChar, _ count: Int32, _: Int32, _ addresses: UnsafeMutableRawPointer?,
+    _ result: Int32, _ reason: UnsafePointer<CChar>?, _ count: Int32, _ addresses: UnsafeRawPointer?,
     _ context: UnsafeMutableRawPointer?
 ) {
     guard let context = unsafe context else { return }
     // Takes over the reference that was retained for this one call.
     let query = unsafe Unmanaged<Query>.fromOpaque(context).takeRetainedValue()
-    unsafe query.answered(code: code, addresses: addresses, count: Int(max(0, count)))
+    let size = query.family == .ipv4 ? 4 : 16
+    // libevent hands over `count` addresses without gaps, and a static text.
+    unsafe query.answered(
+        Int(result), reason: reason.map { unsafe String(cString: $0) } ?? "",
+        addresses: UnsafeRawBufferPointer(start: addresses, count: Int(count) * size))
 }

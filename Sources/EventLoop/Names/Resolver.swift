@@ -76,8 +76,7 @@ public final class Resolver {
         self.configuration = configuration
         watchedHosts = WatchedFile(configuration.hostsFile)
         watchedServers = WatchedFile(configuration.resolverFile)
-        unsafe evdns_set_log_fn(ignoreResolverLog)
-        guard let base = unsafe evdns_base_new(loop.base, 0) else { throw SystemError(.resolve, code: ENOMEM) }
+        guard let base = unsafe gw_dns_new(loop.base) else { throw SystemError(.resolve, code: ENOMEM) }
         unsafe self.base = base
         setOption("timeout:", String(max(1, configuration.attemptTimeout.milliseconds / 1000)))
         setOption("attempts:", "3")
@@ -86,7 +85,7 @@ public final class Resolver {
         // such a server with queries for a name of its own choosing.)
         setOption("max-timeouts:", "255")
         for server in configuration.nameServers {
-            _ = unsafe evdns_base_nameserver_ip_add(base, server.description)  // copies the text
+            _ = unsafe gw_dns_add_server(base, server.description)  // copies the text
         }
     }
 
@@ -96,7 +95,7 @@ public final class Resolver {
     public func close() {
         for resolution in resolutions.values { resolution.stop() }
         resolutions = [:]
-        if let base = unsafe base { unsafe evdns_base_free(base, 0) }
+        if let base = unsafe base { unsafe gw_dns_free(base) }
         unsafe base = nil
     }
 
@@ -116,12 +115,7 @@ public final class Resolver {
     private func refresh() {
         if watchedHosts.hasChanged() { hosts = HostsFile(watchedHosts.read(atMost: HostsFile.maximumSize)) }
         guard configuration.nameServers.isEmpty, watchedServers.hasChanged() else { return }
-        // Queries that are under way go to the new servers.
-        unsafe evdns_base_clear_nameservers_and_suspend(base)
-        unsafe evdns_base_search_clear(base)
-        let options = DNS_OPTION_SEARCH | DNS_OPTION_NAMESERVERS | DNS_OPTION_NAMESERVERS_NO_DEFAULT
-        _ = unsafe evdns_base_resolv_conf_parse(base, options, configuration.resolverFile)  // the path is not kept
-        unsafe evdns_base_resume(base)
+        unsafe gw_dns_read_servers(base, configuration.resolverFile)  // the path is not kept
     }
 
     /// What can be told without asking a server; `nil`: ask.
@@ -129,7 +123,7 @@ public final class Resolver {
         if let address = IPAddress(name) { return .success([address]) }
         guard Self.isHostName(name) else { return .failure(.invalidName(name)) }
         if let addresses = hosts[name] { return .success(addresses) }
-        return unsafe evdns_base_count_nameservers(base) == 0 ? .failure(.noNameServer(name)) : nil
+        return unsafe gw_dns_server_count(base) == 0 ? .failure(.noNameServer(name)) : nil
     }
 
     /// RFC 1035 §2.3.4: labels of at most 63 bytes, 255 in all; letters, digits, hyphens, and underscores as in use.
@@ -152,12 +146,9 @@ public final class Resolver {
     func finished(_ resolution: Resolution) { resolutions[ObjectIdentifier(resolution)] = nil }
 
     private func setOption(_ name: String, _ value: String) {
-        _ = unsafe evdns_base_set_option(base, name, value)  // copies both
+        _ = unsafe gw_dns_set_option(base, name, value)  // copies both
     }
 }
 
 @available(*, unavailable)
 extension Resolver: Sendable {}
-
-/// What libevent would write to standard error; failures are results here.
-private func ignoreResolverLog(_: Int32, _: UnsafePointer<CChar>?) {}
