@@ -9,10 +9,8 @@ public enum AEAD {
         _ suite: CipherSuite, key: Span<UInt8>, nonce: Span<UInt8>, additionalData: Span<UInt8>,
         plaintext: Span<UInt8>
     ) -> [UInt8] {
-        let (sealer, offset) = (
-            PacketSealer(suite: suite, key: SecretBytes(copying: key), iv: SecretBytes(copying: nonce)),
-            additionalData.count
-        )
+        let sealer = PacketSealer(suite: suite, key: SecretBytes(copying: key), iv: SecretBytes(copying: nonce))
+        let offset = additionalData.count
         var packet = [UInt8](repeating: 0, count: offset + plaintext.count + CipherSuite.tagLength)
         for index in 0..<additionalData.count { packet[index] = additionalData[index] }
         for index in 0..<plaintext.count { packet[offset + index] = plaintext[index] }
@@ -27,11 +25,10 @@ public enum AEAD {
         _ suite: CipherSuite, key: Span<UInt8>, nonce: Span<UInt8>, additionalData: Span<UInt8>,
         ciphertext: Span<UInt8>
     ) -> [UInt8]? {
-        guard ciphertext.count >= CipherSuite.tagLength else { return nil }
-        let (opener, offset) = (
-            PacketOpener(suite: suite, key: SecretBytes(copying: key), iv: SecretBytes(copying: nonce)),
-            additionalData.count
-        )
+        // A nonce may come with the ciphertext, and so may have any length.
+        guard ciphertext.count >= CipherSuite.tagLength, nonce.count == CipherSuite.nonceLength else { return nil }
+        let opener = PacketOpener(suite: suite, key: SecretBytes(copying: key), iv: SecretBytes(copying: nonce))
+        let offset = additionalData.count
         var packet = [UInt8](repeating: 0, count: offset + ciphertext.count)
         for index in 0..<additionalData.count { packet[index] = additionalData[index] }
         for index in 0..<ciphertext.count { packet[offset + index] = ciphertext[index] }

@@ -64,11 +64,16 @@ public struct Certificate: Sendable {
     /// The last second in which the certificate is valid, since 1970.
     public var notAfter: Int64 { unsafe unixSeconds(X509_get0_notAfter(owner.pointer)) }
 
+    /// Characters of a subject that are shown, at most: a peer can send a name of 100 KB.
+    public static let maximumSubject = 256
+
     /// The subject's name on one line, for messages; whoever made the certificate chose it.
+    ///
+    /// Control characters and bytes above ASCII are escaped, and a long name is cut.
     public var subject: String {
         let bio = MemoryBIO()
         _ = unsafe godwit_x509_name_print(bio.pointer, X509_get_subject_name(owner.pointer))
-        return String(decoding: bio.contents, as: UTF8.self)
+        return String(decoding: bio.contents.prefix(Self.maximumSubject), as: UTF8.self)
     }
 
     private func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {

@@ -89,10 +89,7 @@ internal import Cryptography
     }
 
     func setTickets(_ configuration: TLSServerConfiguration) throws(TLSError) {
-        let context = configuration.sessionIDContext
-        guard !context.isEmpty, context.count <= Int(SSL_MAX_SID_CTX_LENGTH) else {
-            throw .configuration("a session ID context has 1 to 32 bytes")
-        }
+        let context = configuration.ticketContext
         var done = unsafe context.withUnsafeBufferPointer { context in
             unsafe SSL_CTX_set_session_id_context(pointer, context.baseAddress, UInt32(context.count)) == 1
         }
@@ -141,5 +138,19 @@ extension CipherSuite {
         case .aes256GCM: "TLS_AES_256_GCM_SHA384"
         case .chaCha20Poly1305: "TLS_CHACHA20_POLY1305_SHA256"
         }
+    }
+}
+
+extension TLSServerConfiguration {
+    /// What tickets are bound to, 32 bytes. A client that resumes shows no certificate: its ticket must not outlive the
+    /// rules under which it was accepted.
+    fileprivate var ticketContext: [UInt8] {
+        var description = SHA256.digest(sessionIDContext.span)
+        switch clientVerification {
+        case .none: description.append(0)
+        case .requested(let anchors): description += [1] + anchors.flatMap(\.der)
+        case .required(let anchors): description += [2] + anchors.flatMap(\.der)
+        }
+        return SHA256.digest(description.span)
     }
 }

@@ -95,7 +95,8 @@ public struct TLSServerConfiguration: Sendable {
     /// The secret that ticket keys derive from: a ticket is accepted wherever it is the same (after a restart, by
     /// another worker, by another gateway of a fleet). At least 16 bytes; nil: new keys for this context alone.
     public var ticketSecret: SecretBytes?
-    /// Servers with the same ticket secret but another identity context refuse each other's tickets; 1 to 32 bytes.
+    /// Servers with the same ticket secret but another context refuse each other's tickets, as they do when they verify
+    /// clients otherwise.
     public var sessionIDContext: [UInt8] = Array("godwit".utf8)
     /// Tickets sent after each handshake; a client uses each of them once (RFC 8446 §C.4).
     public var ticketCount: Int = 2

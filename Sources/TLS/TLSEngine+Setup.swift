@@ -31,6 +31,10 @@ extension TLSEngine {
             }
             return
         }
+        // A name that C would read as a shorter one must not get that far. Names in other scripts come in Punycode.
+        guard serverName.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+            throw .configuration("\(serverName.debugDescription) cannot be a server's name")
+        }
         // An IP address is matched as such and is never sent as a name (RFC 6066 §3).
         if unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1 { return }
         OpenSSLErrors.clear()

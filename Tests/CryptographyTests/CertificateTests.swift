@@ -127,6 +127,13 @@ struct CertificateTests {
         }
     }
 
+    @Test func aSubjectIsShownWithoutControlCharacters() throws {
+        var template = Self.template(["a.test"])
+        template.commonName = "a\n\u{1b}[31mred, \u{e9}"
+        let identity = try Identity.generate(template, key: .ed25519)
+        #expect(identity.certificate.subject == "CN=a\\0A\\1B[31mred\\, \\C3\\A9")
+    }
+
     @Test func aLongNameStillFitsIntoTheSubject() throws {
         let name = String(repeating: "a", count: 60) + ".test"
         let identity = try Identity.generate(Self.template([name]), key: .ed25519)

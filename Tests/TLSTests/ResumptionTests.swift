@@ -120,6 +120,18 @@ struct ResumptionTests {
         #expect(handshake.server.summary?.peerPublicKeyHash == own.certificate.publicKeyHash)
     }
 
+    @Test func aTicketEndsWithTheRulesUnderWhichTheClientWasAccepted() throws {
+        let own = try Fixture.ecdsa.get()
+        let other = try Fixture.rsa.get()
+        let client = try Fixture.client(trusting: identity, showing: own)
+        let ticket = try connect(
+            client, server { $0.clientVerification = .required(anchors: [own.certificate, other.certificate]) }
+        ).client.tickets.first
+        let stricter = try server { $0.clientVerification = .required(anchors: [other.certificate]) }
+        let handshake = try Handshake(client: client, server: stricter, ticket: ticket)
+        #expect(TrustTests.failure(handshake)?.kind == .unknownAuthority)
+    }
+
     @Test func theNumberOfTicketsIsTheServersChoice() throws {
         let client = try Fixture.client(trusting: identity)
         for count in [0, 1, 4] {

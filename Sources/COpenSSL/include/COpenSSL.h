@@ -81,10 +81,6 @@ static inline int godwit_ssl_ctx_set_ticket_keys(SSL_CTX *context, uint8_t *keys
     return SSL_CTX_set_tlsext_ticket_keys(context, keys, (long)count) == 1;
 }
 
-static inline int godwit_ssl_ctx_use_chain(SSL_CTX *context, X509 *leaf) {
-    return SSL_CTX_use_certificate(context, leaf) == 1;
-}
-
 static inline int godwit_ssl_ctx_add_intermediate(SSL_CTX *context, X509 *certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate) == 1;
 }
@@ -94,10 +90,6 @@ static inline int godwit_ssl_set_server_name(SSL *ssl, const char *name) {
 }
 
 static inline void godwit_bio_empty_means_retry(BIO *bio) { BIO_set_mem_eof_return(bio, -1); }
-
-static inline void godwit_ssl_set_msg_callback_arg(SSL *ssl, void *argument) {
-    SSL_set_msg_callback_arg(ssl, argument);
-}
 
 /// The (EC)DHE secret of a client that has processed ServerHello; returns its length, 0 when it cannot be had.
 size_t godwit_ssl_shared_secret(SSL *ssl, uint8_t *secret, size_t capacity);
