@@ -85,7 +85,8 @@ let package = Package(
         tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
         .target(name: "CFaults", path: "Tests/CFaults"),
         tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
-        tests("ConfigurationTests", ["Configuration", "Primitives"]),
+        tests("ConfigurationTests", ["Configuration", "Cryptography", "Primitives"]),
+        tests("TelemetryTests", ["Telemetry", "Primitives", logging]),
         tests(
             "EndpointTests",
             [

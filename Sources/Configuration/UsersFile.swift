@@ -1,3 +1,5 @@
+internal import Primitives
+
 /// The users of a gateway and the hashes of their tokens, as `users.toml` keeps them.
 public struct UsersFile: Hashable, Sendable {
     /// Someone who may use the gateway.
@@ -62,7 +64,7 @@ public struct UsersFile: Hashable, Sendable {
     public mutating func add(_ name: String, token: Token, created: Int64) throws(UsersError) {
         guard UsersFile.isName(name) else { throw .unusableName(name) }
         guard user(named: name) == nil else { throw .exists(name) }
-        insert(User(name: name, token: token.hash, created: timestamp(created)))
+        insert(User(name: name, token: token.hash, created: "\(CivilTime(unixTime: created))Z"))
     }
 
     /// Removes a user.
@@ -125,22 +127,4 @@ public enum UsersError: Error, Hashable, Sendable, CustomStringConvertible {
             escapingControlCharacters("there is no user \"\(name)\"; `godwit user list` shows who there is")
         }
     }
-}
-
-/// A time as RFC 3339 writes it, from seconds since 1970 (proleptic Gregorian, UTC).
-func timestamp(_ seconds: Int64) -> String {
-    func two(_ n: Int64) -> String { n < 10 ? "0\(n)" : "\(n)" }
-    let seconds = max(0, min(seconds, 253_402_300_799))
-    let (days, rest) = (seconds / 86_400, seconds % 86_400)
-    // Days from a 1 March on which a 400-year cycle starts: leap days then come last in every span.
-    let shifted = days + 719_468
-    let (era, day) = (shifted / 146_097, shifted % 146_097)
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365
-    let dayOfYear = day - (365 * year + year / 4 - year / 100)
-    let month = (5 * dayOfYear + 2) / 153
-    let date = dayOfYear - (153 * month + 2) / 5 + 1
-    let civilMonth = month < 10 ? month + 3 : month - 9
-    let civilYear = year + era * 400 + (civilMonth <= 2 ? 1 : 0)
-    let padded = String(repeating: "0", count: max(0, 4 - String(civilYear).count)) + String(civilYear)
-    return "\(padded)-\(two(civilMonth))-\(two(date))T\(two(rest / 3_600)):\(two(rest / 60 % 60)):\(two(rest % 60))Z"
 }

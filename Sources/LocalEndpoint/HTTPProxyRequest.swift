@@ -1,4 +1,5 @@
 public import Primitives
+public import Tunnel
 
 /// What a program asked the HTTP proxy for, ready to be carried out.
 public struct HTTPProxyRequest: Hashable, Sendable {
@@ -45,6 +46,21 @@ public enum HTTPProxyResponse {
         public static let serviceUnavailable = Status(code: 503, phrase: "Service Unavailable")
         public static let gatewayTimeout = Status(code: 504, phrase: "Gateway Timeout")
         public static let versionNotSupported = Status(code: 505, phrase: "HTTP Version Not Supported")
+
+        /// The status by which a failed tunnel is passed on, see `TunnelFailure.localStatus`.
+        public init(of failure: TunnelFailure) {
+            switch failure.localStatus {
+            case 403: self = .forbidden
+            case 503: self = .serviceUnavailable
+            case 504: self = .gatewayTimeout
+            default: self = .badGateway
+            }
+        }
+
+        private init(code: Int, phrase: String) {
+            self.code = code
+            self.phrase = phrase
+        }
     }
 
     /// The answer to CONNECT once the tunnel is up.

@@ -1,4 +1,5 @@
 public import Primitives
+internal import Tunnel
 
 /// The server's side of a SOCKS5 negotiation (RFC 1928, RFC 1929), fed with bytes as they come.
 ///
@@ -13,7 +14,7 @@ public struct SOCKS5Handshake: Sendable {
     public enum Action: Hashable, Sendable {
         /// Send these bytes to the program.
         case reply([UInt8])
-        /// Open a tunnel, then send a `SOCKS5Reply`.
+        /// Open a tunnel, then send a `SOCKSReply`.
         case connect(HostPort)
         /// Send these bytes, if any, and close.
         case fail([UInt8], SOCKS5Fault)
@@ -183,10 +184,10 @@ extension SOCKS5Handshake {
         guard let host = host(in: message) else { return }
         // RFC 1928 §4: CONNECT, BIND and UDP ASSOCIATE; only the first is for a stream.
         guard message[1] == 1 else {
-            return fail(.command(message[1]), SOCKS5Reply.commandNotSupported.message)
+            return fail(.command(message[1]), SOCKSReply.commandNotSupported.message)
         }
         let port = UInt16(message[message.count - 2]) << 8 | UInt16(message[message.count - 1])
-        guard let host, port > 0 else { return fail(.destination, SOCKS5Reply.generalFailure.message) }
+        guard let host, port > 0 else { return fail(.destination, SOCKSReply.generalFailure.message) }
         actions.append(.connect(HostPort(host, port: port)))
         state = .done
     }
@@ -199,7 +200,7 @@ extension SOCKS5Handshake {
         case AddressType.name:
             return .some(String(validating: message[5..<(message.count - 2)], as: UTF8.self).flatMap(Host.init))
         default:
-            fail(.addressType(message[3]), SOCKS5Reply.addressTypeNotSupported.message)
+            fail(.addressType(message[3]), SOCKSReply.addressTypeNotSupported.message)
             return nil
         }
     }

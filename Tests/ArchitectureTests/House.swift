@@ -65,6 +65,7 @@ enum House {
         ("Sources/Primitives/ByteRing.swift", "the ring that system calls fill and drain"),
         ("Sources/Primitives/RingStorage.swift", "the ring's memory"),
         ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
+        ("Sources/Telemetry/StandardError.swift", "the one writer of the log"),
         ("Sources/QUIC/Wire/SpanCopy.swift", "MutableSpan has no bulk copy on this toolchain"),
     ]
 

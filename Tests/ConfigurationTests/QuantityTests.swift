@@ -51,15 +51,4 @@ struct QuantityTests {
     func sizeWritten(text: String) {
         #expect(ByteCount.configured(text)?.configurationText == text)
     }
-
-    @Test(
-        "a timestamp is the civil date in UTC",
-        arguments: [
-            (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_709_251_199, "2024-02-29T23:59:59Z"),
-            (1_709_251_200, "2024-03-01T00:00:00Z"), (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (1_795_230_245, "2026-11-21T03:04:05Z"),
-        ] as [(Int64, String)])
-    func timestamps(seconds: Int64, text: String) {
-        #expect(timestamp(seconds) == text)
-    }
 }

@@ -1,6 +1,7 @@
 import LocalEndpoint
 import Primitives
 import Testing
+import Tunnel
 
 /// What a proxy makes of some pieces, and how many of their bytes it took.
 func outcome(
@@ -145,6 +146,16 @@ struct HTTPProxyHandshakeTests {
         }
         guard case .fail(let bytes, _) = outcome(request(""), closed) else { return }
         #expect(String(decoding: bytes, as: UTF8.self).contains("\r\nProxy-Authenticate: Basic realm="))
+    }
+
+    @Test("a failed tunnel has the status that its cause has")
+    func failures() {
+        for failure in [
+            TunnelFailure.destinationProhibited, .connectionRefused, .dnsTimeout, .connectionLimitReached,
+            .connectionLost,
+        ] {
+            #expect(HTTPProxyResponse.Status(of: failure).code == failure.localStatus)
+        }
     }
 
     @Test("an answer has one line of text, and none after HEAD")

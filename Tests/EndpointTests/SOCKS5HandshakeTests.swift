@@ -1,6 +1,7 @@
 import LocalEndpoint
 import Primitives
 import Testing
+import Tunnel
 
 @Suite("SOCKS5")
 struct SOCKS5HandshakeTests {
@@ -76,7 +77,7 @@ struct SOCKS5HandshakeTests {
     @Test(
         "what is not offered is refused with the code of RFC 1928 §6",
         arguments: [
-            (name("a", command: 2), SOCKS5Reply.commandNotSupported, .command(2)),
+            (name("a", command: 2), SOCKSReply.commandNotSupported, .command(2)),
             (name("a", command: 3), .commandNotSupported, .command(3)),
             (name("a", command: 9), .commandNotSupported, .command(9)),
             ([5, 1, 0, 2, 0], .addressTypeNotSupported, .addressType(2)),
@@ -84,8 +85,8 @@ struct SOCKS5HandshakeTests {
             (name("a b"), .generalFailure, .destination),
             (name("127.1"), .generalFailure, .destination),
             ([5, 1, 0, 3, 2, 0xff, 0xfe, 0, 80], .generalFailure, .destination),
-        ] as [([UInt8], SOCKS5Reply, SOCKS5Fault)])
-    func refuses(request: [UInt8], reply: SOCKS5Reply, fault: SOCKS5Fault) {
+        ] as [([UInt8], SOCKSReply, SOCKS5Fault)])
+    func refuses(request: [UInt8], reply: SOCKSReply, fault: SOCKS5Fault) {
         #expect(Self.run([Self.greeting, request]).actions == [.reply([5, 0]), .fail(reply.message, fault)])
     }
 
@@ -101,7 +102,7 @@ struct SOCKS5HandshakeTests {
 
     @Test("a reply is ten bytes with the code second")
     func replies() {
-        #expect(SOCKS5Reply.connectionRefused.message == [5, 5, 0, 1, 0, 0, 0, 0, 0, 0])
+        #expect(SOCKSReply.connectionRefused.message == [5, 5, 0, 1, 0, 0, 0, 0, 0, 0])
     }
 
     @Test("any fragmentation comes to the same")

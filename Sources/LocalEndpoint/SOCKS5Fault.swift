@@ -1,32 +1,11 @@
-/// The outcome that a SOCKS5 server reports, RFC 1928 §6.
-public struct SOCKS5Reply: Hashable, Sendable {
-    /// The REP octet.
-    public let code: UInt8
+public import Tunnel
 
-    /// The tunnel is up.
-    public static let succeeded = SOCKS5Reply(code: 0)
-    /// Something failed that no other code names.
-    public static let generalFailure = SOCKS5Reply(code: 1)
-    /// The gateway's rules close the destination.
-    public static let notAllowed = SOCKS5Reply(code: 2)
-    /// There is no route to the destination, or no gateway can be reached.
-    public static let networkUnreachable = SOCKS5Reply(code: 3)
-    /// The name does not exist, or the host does not answer.
-    public static let hostUnreachable = SOCKS5Reply(code: 4)
-    /// The host answered that nothing listens on the port.
-    public static let connectionRefused = SOCKS5Reply(code: 5)
-    /// The attempt to connect took too long.
-    public static let timeToLiveExpired = SOCKS5Reply(code: 6)
-    /// The command was not CONNECT.
-    public static let commandNotSupported = SOCKS5Reply(code: 7)
-    /// The address was no IPv4 address, IPv6 address or name.
-    public static let addressTypeNotSupported = SOCKS5Reply(code: 8)
-
-    /// The whole reply message.
+extension SOCKSReply {
+    /// The whole reply message, RFC 1928 §6.
     ///
-    /// RFC 1928 §6: BND.ADDR is the address the server used toward the destination. That is the gateway's affair; zeros are what
-    /// servers send that do not know, and clients do not look at it after CONNECT.
-    public var message: [UInt8] { [5, code, 0, 1, 0, 0, 0, 0, 0, 0] }
+    /// BND.ADDR is the address the server used toward the destination. That is the gateway's affair; zeros are what servers send that
+    /// do not know, and clients do not look at it after CONNECT.
+    public var message: [UInt8] { [5, rawValue, 0, 1, 0, 0, 0, 0, 0, 0] }
 }
 
 /// Why a program's SOCKS5 request was refused, for the log.
