@@ -1,4 +1,142 @@
-/// One QUIC connection as a value that is called and never calls (RFC 9000).
+import Cryptography
+import Primitives
+import TLS
+
+/// One QUIC connection (RFC 9000), as a value that is called and never calls: no sockets, no clock, no threads.
+///
+/// Inputs are `receive`, `deadlineReached` and the commands. After each of them the owner drains, in this order:
+///
+/// 1. `nextDatagrams(into:at:)` until it returns nil,
+/// 2. `nextDeadline`, to arm one timer,
+/// 3. `nextEvent()` until it returns nil.
+///
+/// `receive` does not throw: a bad datagram is dropped and counted, and a violation by the peer moves the connection to
+/// its closing state and shows up as `.closed`.
+///
+/// A *network path* is a 4-tuple with its own books (`NetworkPath`); a *path identifier* names a packet number space
+/// with its connection IDs. Plain QUIC has one of the latter, which moves between network paths as it migrates.
 public final class Connection {
-    init() {}
+    /// Which end this is.
+    public let role: Role
+    let handle: ConnectionHandle
+    let configuration: TransportConfiguration
+    let version: Version
+    let tls: TLSEngine
+    let identifiers: ConnectionIDTable
+    var generator: KeyedGenerator
+
+    var state = ConnectionState.handshaking
+    var progress = HandshakeProgress.inProgress
+    var events = EventQueue()
+    /// Counters for status and metrics.
+    public internal(set) var statistics = ConnectionStatistics()
+
+    // MARK: Handshake
+
+    /// The Destination Connection ID of the Initial packet that the connection began with (RFC 9000 §7.3).
+    let originalDestinationConnectionID: ConnectionID
+    /// The Source Connection ID of this end's first packets.
+    let handshakeConnectionID: ConnectionID
+    /// The Source Connection ID of the peer's first packet.
+    var peerHandshakeConnectionID: ConnectionID?
+    /// The Source Connection ID of the Retry that a client received.
+    var retrySourceConnectionID: ConnectionID?
+    /// Goes into Initial packets: from a Retry or from an earlier connection (RFC 9000 §8.1).
+    var addressValidationToken: [UInt8]
+    var peerParameters: TransportParameters?
+    var handshakeSummary: HandshakeSummary?
+    var handshakeDeadline: Instant?
+    var shouldSendHandshakeDone = false
+    var peerAcknowledgedHandshake = false
+    let tokenKey: AddressValidationTokenKey?
+    var tokenToSend: [UInt8]?
+    var tokenInFlight: [UInt8]?
+    /// Seconds since 1970, as the endpoint last knew them.
+    var unixTime: UInt64 = 0
+
+    // MARK: Packet number spaces
+
+    var initial: PacketSpace?
+    var handshake: PacketSpace?
+    /// The space of path identifier 0, the only one that plain QUIC has.
+    let application: PacketSpace
+    let oneRTTKeys = OneRTTKeys()
+    var undecryptable = UndecryptableDatagrams()
+    var lossTimer: LossTimer
+    var lossDeadline: Instant?
+
+    // MARK: Paths
+
+    var paths = NetworkPathTable()
+    /// The path that carries the connection's data.
+    var activePath: NetworkPath
+    /// The path to return to when the active one cannot be validated (RFC 9000 §9.3.2).
+    var lastValidatedPath: NetworkPath?
+    /// The path to the server's preferred address (RFC 9000 §9.6).
+    var preferredPath: NetworkPath?
+    var nextPathID: UInt32 = 1
+    var localConnectionIDs = LocalConnectionIDs()
+    var peerConnectionIDs: PeerConnectionIDs
+
+    // MARK: Data
+
+    let streams: StreamTable
+    var datagrams = DatagramQueue()
+
+    // MARK: Liveness
+
+    /// Restarted by what RFC 9000 §10.1 names: an authenticated packet, and the first ack-eliciting one sent after it.
+    var idleSince: Instant
+    var sentAckElicitingSinceReceipt = false
+    var keepAlive = KeepAlive.off
+    var pingRequested = false
+    var pacingDeadline: Instant?
+
+    /// Reused by every acknowledgement.
+    var ackOutcome = AckOutcome()
+
+    init(_ start: ConnectionStart, tls: TLSEngine, identifiers: ConnectionIDTable, at now: Instant) {
+        role = start.role
+        handle = start.handle
+        configuration = start.configuration
+        version = start.version
+        self.tls = tls
+        self.identifiers = identifiers
+        var generator = start.generator
+        originalDestinationConnectionID = start.originalDestinationConnectionID
+        handshakeConnectionID = start.handshakeConnectionID
+        addressValidationToken = start.token
+        tokenKey = start.tokenKey
+        idleSince = now
+        handshakeDeadline = now + start.configuration.handshakeTimeout
+        lossTimer = LossTimer(at: now)
+
+        let path = NetworkPath(
+            id: NetworkPathID(rawValue: 0), local: start.local, remote: start.remote,
+            algorithm: start.configuration.congestionControl, ceiling: start.configuration.largestDatagram)
+        path.amplification = start.addressValidation == .pending ? .unvalidated : .lifted
+        activePath = path
+        paths.append(path)
+        peerConnectionIDs = PeerConnectionIDs(
+            first: start.peerConnectionID, path: path.id, limit: start.configuration.activeConnectionIDLimit)
+
+        initial = PacketSpace(.initial, configuration: start.configuration, using: &generator)
+        handshake = PacketSpace(.handshake, configuration: start.configuration, using: &generator)
+        application = PacketSpace(.oneRTT, configuration: start.configuration, using: &generator)
+        streams = StreamTable(role: start.role, configuration: start.configuration.streams)
+        initial?.keys = InitialSecrets.keys(
+            for: start.originalDestinationConnectionID, version: start.version, role: start.role)
+        self.generator = generator
+        for known in [start.handshakeConnectionID, start.preferredConnectionID].compactMap({ $0 }) {
+            localConnectionIDs.addKnownToPeer(known, resetToken: identifiers.resetToken(for: known))
+        }
+    }
+
+    /// Every connection ID that leads to this connection.
+    var connectionIDsInUse: [ConnectionID] {
+        [originalDestinationConnectionID] + localConnectionIDs.active.map(\.id)
+    }
+
+    /// Whether anything authentic has arrived.
+    var hasReceivedAnything: Bool { peerHandshakeConnectionID != nil }
 }

@@ -23,6 +23,18 @@ final class NetworkPath {
     /// How fast the path delivers.
     var deliveryRate = RateSampler()
 
+    /// Whether the peer has answered on the path.
+    var validator = PathValidator()
+    /// What a server may send before that.
+    var amplification = AmplificationLimit.lifted
+    /// Answers to the peer's challenges that wait to go out on this path.
+    var challenges = ReceivedChallenges()
+    /// Our connection ID in the packet that last arrived on the path: another one means that the peer moved on purpose.
+    var destinationOfPeer: ConnectionID?
+    /// Bytes of UDP payload sent and received.
+    var bytesSent: UInt64 = 0
+    var bytesReceived: UInt64 = 0
+
     /// Bytes of packets in flight on this path (RFC 9002 appendix B.2), of all packet number spaces.
     private(set) var bytesInFlight = 0
     /// When the last packet left on this path.

@@ -1,7 +1,7 @@
 import Primitives
 
 /// How the window grows in congestion avoidance and what a congestion event leaves of it: a closed choice, no existential.
-enum CongestionAlgorithm: Hashable, Sendable {
+public enum CongestionAlgorithm: Hashable, Sendable {
     /// RFC 9002 §7.
     case newReno
     /// RFC 9438.

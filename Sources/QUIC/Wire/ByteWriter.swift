@@ -14,6 +14,25 @@ public struct ByteWriter: ~Copyable, ~Escapable {
         position = 0
     }
 
+    /// Goes on at `position`; what stands before it is kept.
+    @_lifetime(&bytes)
+    init(_ bytes: inout MutableSpan<UInt8>, at position: Int) {
+        self.init(bytes: bytes._mutatingExtracting(0..<bytes.count), position: position)
+    }
+
+    @_lifetime(copy bytes)
+    private init(bytes: consuming MutableSpan<UInt8>, position: Int) {
+        self.bytes = bytes
+        self.position = position
+    }
+
+    /// Takes back what was written from `position` on.
+    @_lifetime(self: copy self)
+    mutating func rewind(to position: Int) {
+        precondition(position <= self.position, "rewinding forward")
+        self.position = position
+    }
+
     /// Bytes that still fit.
     public var remaining: Int { bytes.count - position }
 

@@ -1,0 +1,196 @@
+import Cryptography
+import Primitives
+import TLS
+
+/// The TLS handshake carried in CRYPTO frames (RFC 9001 §4).
+extension Connection {
+    /// The client's first flight.
+    func startHandshake(at now: Instant) {
+        do throws(TLSError) {
+            try tls.start()
+            drainTLS(at: now)
+        } catch {
+            fail(TransportError(error), at: now)
+        }
+    }
+
+    func cryptoReceived(
+        offset: UInt64, data: Span<UInt8>, in space: PacketSpace, at now: Instant
+    ) throws(TransportError) {
+        try space.crypto.receive(offset: offset, data: data)
+        guard let bytes = space.crypto.takeReadable() else { return }
+        do throws(TLSError) {
+            try tls.receive(bytes.span, at: space.level)
+        } catch {
+            // What TLS produced before it failed can still be of use to the peer.
+            drainTLS(at: now)
+            throw TransportError(error)
+        }
+        drainTLS(at: now)
+    }
+
+    private func drainTLS(at now: Instant) {
+        while let output = tls.nextOutput() {
+            do throws(TransportError) {
+                try take(output, at: now)
+            } catch {
+                fail(error, at: now)
+                return
+            }
+        }
+    }
+
+    private func take(_ output: TLSOutput, at now: Instant) throws(TransportError) {
+        switch output {
+        case .handshakeBytes(let level, let bytes): space(of: level)?.crypto.write(bytes)
+        case .secret(let level, let direction, let suite, let secret):
+            install(secret, of: suite, level: level, direction: direction)
+        case .peerTransportParameters(let bytes): try peerParametersReceived(bytes, at: now)
+        case .handshakeComplete(let summary): handshakeCompleted(summary, at: now)
+        case .ticket(let ticket): events.append(.sessionTicket(ticket.bytes))
+        case .keyLogLine(let line): events.append(.keyLogLine(line))
+        }
+    }
+
+    private func install(
+        _ secret: SecretBytes, of suite: CipherSuite, level: EncryptionLevel, direction: SecretDirection
+    ) {
+        switch level {
+        case .initial: return
+        case .handshake: 
+            switch direction {
+            case .read: handshake?.keys.read = OpeningKeys(suite: suite, secret: secret, version: version)
+            case .write: handshake?.keys.write = SealingKeys(suite: suite, secret: secret, version: version)
+            }
+        case .oneRTT: 
+            switch direction {
+            case .read: oneRTTKeys.installOpening(suite: suite, secret: secret, version: version)
+            case .write: oneRTTKeys.installSealing(suite: suite, secret: secret, version: version)
+            }
+        }
+    }
+
+    private func peerParametersReceived(_ bytes: [UInt8], at now: Instant) throws(TransportError) {
+        let parameters = try TransportParameters(decoding: bytes.span, from: role.peer)
+        // RFC 9000 §7.3: the connection IDs that the handshake was made with are authenticated.
+        try parameters.checkConnectionIDs(
+            against: HandshakeConnectionIDs(
+                peerInitialSource: peerHandshakeConnectionID ?? .empty,
+                originalDestination: originalDestinationConnectionID, retrySource: retrySourceConnectionID),
+            from: role.peer)
+        peerParameters = parameters
+        if let token = parameters.statelessResetToken { peerConnectionIDs.setResetTokenOfFirst(token) }
+        if let preferred = parameters.preferredAddress {
+            try peerConnectionIDs.insert(
+                NewConnectionIDFrame(
+                    sequence: 1, retirePriorTo: 0, id: preferred.connectionID, resetToken: preferred.statelessResetToken))
+        }
+        streams.applyPeerLimits(parameters)
+        application.loss.maxAckDelay = parameters.maxAckDelay
+        limitDatagrams()
+
+    }
+
+    /// The largest datagram that both ends accept.
+    var datagramCeiling: Int {
+        min(configuration.largestDatagram, Int(clamping: peerParameters?.maxUDPPayloadSize ?? .max))
+    }
+
+    private func limitDatagrams() {
+        for path in paths.paths { path.mtu.ceilingChanged(to: datagramCeiling) }
+    }
+
+    private func handshakeCompleted(_ summary: HandshakeSummary, at now: Instant) {
+        handshakeSummary = summary
+        state = .established
+        progress = .complete
+        handshakeDeadline = nil
+        events.append(.handshakeCompleted)
+        replenishConnectionIDs()
+        if role == .server {
+            // RFC 9001 §4.1.2: for a server, complete is confirmed.
+            shouldSendHandshakeDone = true
+            tokenToSend = tokenKey?.seal(
+                .newToken, for: activePath.remote, unixSeconds: unixTime, using: &generator)
+            handshakeConfirmed(at: now)
+        }
+    }
+
+    func handshakeDoneReceived(at now: Instant) {
+        guard role == .client else { return }
+        handshakeConfirmed(at: now)
+    }
+
+    private func handshakeConfirmed(at now: Instant) {
+        guard progress == .complete else { return }
+        progress = .confirmed
+        oneRTTKeys.handshakeConfirmed()
+        // RFC 9001 §4.9.2: Handshake keys go when the handshake is confirmed.
+        discard(.handshake, at: now)
+        activePath.validator.markValidated(at: now)
+        activePath.amplification.addressValidated()
+        events.append(.handshakeConfirmed)
+        probePreferredAddress(at: now)
+    }
+
+    // MARK: Keys that are no longer needed (RFC 9001 §4.9)
+
+    func discard(_ level: EncryptionLevel, at now: Instant) {
+        guard let space = space(of: level) else { return }
+        space.loss.discard(paths: paths)
+        switch level {
+        case .initial:
+            initial = nil
+            if role == .server { identifiers.retire(originalDestinationConnectionID, of: handle) }
+        case .handshake: handshake = nil
+        case .oneRTT: return
+        }
+        lossTimer.restartBackoff()
+        updateLossDeadline(at: now)
+    }
+
+    // MARK: Retry and Version Negotiation
+
+    /// RFC 9000 §17.2.5.2: a client takes one Retry, before anything else of the server's, with a valid integrity tag.
+    func retryReceived(_ packet: RetryPacket, in datagram: Span<UInt8>, at now: Instant) {
+        guard role == .client, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
+            packet.version == version, let space = initial,
+            RetryIntegrity.isValid(
+                datagram.extracting(packet.packet), originalDestination: originalDestinationConnectionID,
+                version: version)
+        else {
+            statistics.packetsDropped += 1
+            return
+        }
+        retrySourceConnectionID = packet.sourceConnectionID
+        peerConnectionIDs.replaceFirst(with: packet.sourceConnectionID)
+        let token = datagram.extracting(packet.token)
+        addressValidationToken = token.indices.map { token[$0] }
+        // RFC 9001 §5.2: Initial keys are derived anew from the server's connection ID; packet numbers go on (§17.2.5.3).
+        space.keys = InitialSecrets.keys(for: packet.sourceConnectionID, version: version, role: role)
+        space.loss.discard(paths: paths)
+        space.crypto.sendAgain()
+        lossTimer.restartBackoff()
+        updateLossDeadline(at: now)
+    }
+
+    /// RFC 9000 §6.2: a client that is offered none of its versions gives up, unless the server has answered already.
+    func versionNegotiationReceived(_ packet: VersionNegotiationPacket) {
+        guard role == .client, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
+            packet.destinationConnectionID == handshakeConnectionID,
+            packet.sourceConnectionID == originalDestinationConnectionID,
+            !packet.supportedVersions.contains(version.number)
+        else {
+            statistics.packetsDropped += 1
+            return
+        }
+        abandon(.versionNegotiation(offered: packet.supportedVersions.map(\.rawValue)))
+    }
+}
+
+extension TransportError {
+    /// RFC 9001 §4.8: a TLS alert becomes CRYPTO_ERROR.
+    init(_ error: TLSError) {
+        self.init(.cryptoError(alert: error.alert), frameType: FrameType.crypto.rawValue, error.reason)
+    }
+}

@@ -1,0 +1,114 @@
+public import Primitives
+
+/// Connection migration as the end that moves, always the client, does it (RFC 9000 §9.2).
+extension Connection {
+    /// Why a local address cannot be used, or cannot be used yet.
+    public enum PathRefusal: Error, Hashable, Sendable {
+        /// RFC 9000 §9: only clients migrate.
+        case notClient
+        /// RFC 9000 §9: not before the handshake is confirmed.
+        case handshakeNotConfirmed
+        /// The server forbids it (disable_active_migration), or this end's configuration does.
+        case migrationDisabled
+        /// No path leaves from this local address.
+        case unknownAddress
+        /// As many paths as a connection may know are in use.
+        case tooManyPaths
+        /// The connection is over.
+        case connectionEnded
+    }
+
+    /// Makes a path from `local` to the peer known and starts to validate it; it does not become active.
+    ///
+    /// Data goes on over the active path. `.path(.validated)` or `.path(.failed)` tells the outcome. A path that is
+    /// known already is validated again.
+    public func addLocalAddress(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
+        try requireMigration()
+        let path: NetworkPath
+        if let known = paths.path(from: local, to: activePath.remote) {
+            path = known
+        } else {
+            guard paths.paths.count < Self.maximumPaths else { throw .tooManyPaths }
+            path = makePath(local: local, remote: activePath.remote)
+            path.amplification = .lifted
+            paths.append(path)
+            events.append(.path(.added(PathDescription(path))))
+        }
+        // Without a spare connection ID the path waits for a NEW_CONNECTION_ID frame.
+        _ = peerConnectionIDs.assign(to: path.id)
+        if path !== activePath || !path.validator.isValidated { beginValidation(of: path, at: now) }
+    }
+
+    /// Moves the connection to the path from `local`, validated or not.
+    ///
+    /// What is in flight on the path left behind stays in its books and is acknowledged there, or found lost.
+    public func activate(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
+        try requireMigration()
+        let candidates = paths.paths.filter { $0.local == local }
+        guard let path = candidates.first(where: { $0.remote == activePath.remote }) ?? candidates.first else {
+            throw .unknownAddress
+        }
+        activate(path, at: now)
+    }
+
+    /// Forgets the paths from `local`, which is gone; what was in flight on them is sent again at once.
+    ///
+    /// The active path moves to a validated one if there is one, else to any other; without another path the
+    /// connection keeps this one until an address is added or the idle timeout ends it.
+    public func removeLocalAddress(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
+        guard role == .client else { throw .notClient }
+        guard state.isOpen else { throw .connectionEnded }
+        let leaving = paths.paths.filter { $0.local == local }
+        guard !leaving.isEmpty else { throw .unknownAddress }
+        if activePath.local == local {
+            let others = paths.paths.filter { $0.local != local }
+            guard let next = others.first(where: \.validator.isValidated) ?? others.first else { return }
+            activate(next, at: now)
+        }
+        for path in leaving { forget(path, at: now) }
+    }
+
+    /// The paths that are known, the active one first.
+    public var networkPaths: [PathStatus] {
+        ([activePath] + paths.paths.filter { $0 !== activePath }).map { path in
+            PathStatus(path, use: path === activePath ? .active : .standby)
+        }
+    }
+
+    func activate(_ path: NetworkPath, at now: Instant) {
+        guard path !== activePath else { return }
+        if activePath.validator.isValidated { lastValidatedPath = activePath }
+        _ = peerConnectionIDs.assign(to: path.id)
+        activePath = path
+        if !path.validator.isValidated { beginValidation(of: path, at: now) }
+        // The server learns of the move by a non-probing packet (RFC 9000 §9.2), also when there is no data to send.
+        pingRequested = true
+        afterSwitch(to: path, at: now)
+        events.append(.path(.activated(PathDescription(path))))
+    }
+
+    private func requireMigration() throws(PathRefusal) {
+        guard role == .client else { throw .notClient }
+        guard state.isOpen else { throw .connectionEnded }
+        guard progress == .confirmed else { throw .handshakeNotConfirmed }
+        // RFC 9000 §18.2: disable_active_migration does not forbid the move to a preferred address, nor after it.
+        let forbidden = peerParameters?.disablesActiveMigration == true && activePath !== preferredPath
+        guard configuration.allowsActiveMigration, !forbidden else { throw .migrationDisabled }
+    }
+
+    // MARK: The server's preferred address (RFC 9000 §9.6)
+
+    /// Starts to validate the path to the preferred address; once it is validated the connection moves there.
+    func probePreferredAddress(at now: Instant) {
+        guard role == .client, let preferred = peerParameters?.preferredAddress,
+            let remote = (activePath.remote.ip.family == .ipv4 ? preferred.ipv4 : preferred.ipv6), remote != activePath.remote
+        else { return }
+        let path = makePath(local: activePath.local, remote: remote)
+        path.amplification = .lifted
+        paths.append(path)
+        preferredPath = path
+        peerConnectionIDs.assign(sequence: 1, to: path.id)
+        events.append(.path(.added(PathDescription(path))))
+        beginValidation(of: path, at: now)
+    }
+}

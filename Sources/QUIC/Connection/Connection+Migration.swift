@@ -1,0 +1,145 @@
+import Primitives
+
+/// Connection migration (RFC 9000 §9) as the end whose peer moves sees it.
+extension Connection {
+    /// Network paths that a connection knows at once. Packets from spoofed addresses make the one that has been silent
+    /// for longest be forgotten, never the active or the last validated one.
+    static let maximumPaths = 8
+
+    /// A packet that passed authentication came from an address that is no path yet.
+    ///
+    /// - Returns: the new path; nil when nothing can be sent there.
+    func adoptPath(_ arrival: PacketArrival, destination: ConnectionID, at now: Instant) -> NetworkPath? {
+        // RFC 9000 §9: only clients migrate; a client knows its own paths beforehand.
+        guard role == .server, progress == .confirmed else { return nil }
+        makeRoomForPath(at: now)
+        let path = makePath(local: arrival.local, remote: arrival.remote)
+        if activePath.destinationOfPeer == destination {
+            // RFC 9000 §9.5: without a new connection ID it is a rebinding, and the answer needs no new one either.
+            peerConnectionIDs.share(activePath.id, with: path.id)
+        } else if !peerConnectionIDs.assign(to: path.id) {
+            // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any.
+            return nil
+        }
+        if let known = paths.paths.first(where: { $0.remote == path.remote && $0.validator.isValidated }) {
+            // Only our own address differs: the peer's was validated before (RFC 9000 §9.3).
+            path.amplification = known.amplification
+        } else {
+            path.amplification = .unvalidated
+        }
+        path.destinationOfPeer = destination
+        paths.append(path)
+        path.amplification.received(arrival.datagramSize)
+        return path
+    }
+
+    /// RFC 9000 §9.3: the highest-numbered non-probing packet says where the peer is.
+    func nonProbingPacketReceived(_ packetNumber: UInt64, on path: NetworkPath, at now: Instant) {
+        guard role == .server, progress == .confirmed, path !== activePath,
+            packetNumber == application.received.largest
+        else { return }
+        peerMoved(to: path, at: now)
+    }
+
+    private func peerMoved(to path: NetworkPath, at now: Instant) {
+        let previous = activePath
+        if previous.validator.isValidated { lastValidatedPath = previous }
+        if path.remote.ip == previous.remote.ip, path.local == previous.local, !path.validator.isValidated {
+            // RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
+            path.adoptBooks(of: previous)
+        }
+        activePath = path
+        statistics.peerMoves += 1
+        if !path.validator.isValidated {
+            // RFC 9000 §9.3: sends to the new address and validates it.
+            beginValidation(of: path, at: now)
+            // RFC 9000 §9.3.3: challenges the old path too, against an attacker that forwards packets.
+            if previous.validator.isValidated { beginValidation(of: previous, at: now) }
+        }
+        afterSwitch(to: path, at: now)
+        events.append(.path(.peerMoved(from: previous.remote, to: PathDescription(path))))
+        events.append(.path(.activated(PathDescription(path))))
+    }
+
+    /// What every change of the active path needs: timers that fit it, and probes without back-off.
+    func afterSwitch(to path: NetworkPath, at now: Instant) {
+        lossTimer.restartBackoff()
+        pacingDeadline = nil
+        updateLossDeadline(at: now)
+    }
+
+    func beginValidation(of path: NetworkPath, at now: Instant) {
+        path.validator.begin(
+            at: now, probeTimeout: path.rtt.probeTimeout(maxAckDelay: peerMaximumAckDelay),
+            initialProbeTimeout: RTTEstimator().probeTimeout(maxAckDelay: peerMaximumAckDelay))
+    }
+
+    func makePath(local: NetworkAddress, remote: NetworkAddress) -> NetworkPath {
+        defer { nextPathID += 1 }
+        return NetworkPath(
+            id: NetworkPathID(rawValue: nextPathID), local: local, remote: remote,
+            algorithm: configuration.congestionControl, ceiling: datagramCeiling)
+    }
+
+    private func makeRoomForPath(at now: Instant) {
+        guard paths.paths.count >= Self.maximumPaths else { return }
+        let candidates = paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath }
+        guard let oldest = candidates.min(by: { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }) else { return }
+        forget(oldest, at: now)
+    }
+
+    /// Drops a path and what is in flight on it; its data goes out again on the active one.
+    func forget(_ path: NetworkPath, at now: Instant) {
+        sendAgainEverything(sentOn: path, at: now)
+        releasePeerConnectionID(of: path, at: now)
+        paths.remove(path.id)
+        if lastValidatedPath === path { lastValidatedPath = nil }
+        events.append(.path(.removed(PathDescription(path))))
+    }
+
+    // MARK: Path validation
+
+    func pathChallengeReceived(_ data: UInt64, on path: NetworkPath?) {
+        // RFC 9000 §8.2.2: the answer goes out on the path the challenge came in on. Beyond a bound the oldest waiting
+        // answer is dropped (CVE-2023-49295).
+        path?.challenges.received(data)
+    }
+
+    func pathResponseReceived(_ data: UInt64, at now: Instant) {
+        for path in paths.paths {
+            switch path.validator.responseReceived(data, at: now) {
+            case .ignored: continue
+            case .reachable: path.amplification.addressValidated()
+            case .validated: pathValidated(path, at: now)
+            }
+            return
+        }
+    }
+
+    private func pathValidated(_ path: NetworkPath, at now: Instant) {
+        path.amplification.addressValidated()
+        events.append(.path(.validated(PathDescription(path))))
+        if path === activePath { lastValidatedPath = nil }
+        if path === preferredPath, role == .client { activate(path, at: now) }
+    }
+
+    /// RFC 9000 §8.2.4: a path that failed is not a connection that failed.
+    func validationFailed(of path: NetworkPath, at now: Instant) {
+        events.append(.path(.failed(PathDescription(path))))
+        guard path === activePath else {
+            if role == .server { forget(path, at: now) }
+            return
+        }
+        // RFC 9000 §9.3.2: back to the last validated address, or close without a word.
+        let fallback = lastValidatedPath ?? paths.paths.first { $0 !== path && $0.validator.isValidated }
+        guard let fallback else {
+            if role == .server { abandon(.noViablePath) }
+            return
+        }
+        activePath = fallback
+        lastValidatedPath = nil
+        afterSwitch(to: fallback, at: now)
+        events.append(.path(.activated(PathDescription(fallback))))
+        if role == .server { forget(path, at: now) }
+    }
+}

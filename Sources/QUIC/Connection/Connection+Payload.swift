@@ -1,0 +1,161 @@
+import Primitives
+import TLS
+
+/// The frames of a packet that is sent.
+extension Connection {
+    @_lifetime(writer: copy writer)
+    func writeFrames(
+        _ plan: PacketPlan, of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
+    ) {
+        switch plan {
+        case .data(let allowance): writeData(allowance, of: &packet, into: &writer, at: now)
+        case .mtuProbe(let size):
+            writer.write(ControlFrame.ping)
+            packet.kind = .probe(mtu: size)
+        case .path(let challenge, let responses, let ping):
+            if let challenge, writer.writeIfFits(.pathChallenge(challenge)) {
+                packet.append(.pathChallenge(challenge))
+            }
+            for response in responses { _ = writer.writeIfFits(.pathResponse(response)) }
+            if ping { _ = writer.writeIfFits(.ping) }
+            packet.kind = .probe(mtu: nil)
+            packet.wantsExpansion = true
+        case .close(let cause):
+            writer.writeConnectionClose(cause.origin(at: packet.space.level), reason: cause.reason(at: packet.space.level))
+        }
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeData(
+        _ allowance: PacketAllowance, of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
+    ) {
+        let space = packet.space
+        let start = writer.position
+        let acknowledged = writeAcknowledgement(of: &packet, into: &writer, at: now)
+        if allowance != .acknowledgementsOnly {
+            writeAckEliciting(allowance, of: &packet, into: &writer, at: now)
+        }
+        guard acknowledged else { return }
+        // An acknowledgement that is not due yet goes along with other frames, but makes no packet of its own.
+        if !packet.kind.isAckEliciting, !space.received.shouldAckNow(at: now) {
+            writer.rewind(to: start)
+            packet.largestAcknowledged = nil
+        } else {
+            space.received.ackSent()
+        }
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeAcknowledgement(
+        of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
+    ) -> Bool {
+        let received = packet.space.received
+        guard received.hasNews, let largest = received.largest else { return false }
+        let exponent: UInt8 = packet.space.level == .oneRTT ? TransportParameters.defaultAckDelayExponent : 0
+        let count = writer.writeAck(
+            ranges: received.rangesToReport, encodedDelay: received.encodedAckDelay(exponent: exponent, at: now),
+            ecn: received.reportedECN, space: writer.remaining)
+        guard count > 0 else { return false }
+        packet.largestAcknowledged = largest
+        return true
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeAckEliciting(
+        _ allowance: PacketAllowance, of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
+    ) {
+        writeCrypto(of: &packet, into: &writer)
+        if packet.space.level == .oneRTT {
+            writeConnectionControl(of: &packet, into: &writer)
+            streams.writeControlFrames(
+                into: &writer, recording: &packet.frames, at: now, roundTripTime: activePath.rtt.smoothed)
+            writeDatagrams(of: &packet, into: &writer)
+            streams.writeStreamFrames(into: &writer, recording: &packet.frames)
+            if !packet.frames.isEmpty { packet.kind = .ackEliciting }
+        }
+        let needsPing = allowance == .probe || (pingRequested && packet.space.level == .oneRTT)
+        if needsPing, !packet.kind.isAckEliciting, writer.writeIfFits(.ping) { packet.kind = .ackEliciting }
+        // RFC 9000 §14.1: a client expands every Initial datagram, a server those that are ack-eliciting.
+        if packet.space.level == .initial, role == .client || packet.kind.isAckEliciting {
+            packet.wantsExpansion = true
+        }
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeCrypto(of packet: inout OutgoingPacket, into writer: inout ByteWriter) {
+        let space = packet.space
+        while let offset = space.crypto.nextOffset {
+            let header = CryptoFrameHeader(offset: offset)
+            guard let capacity = header.payloadCapacity(in: writer.remaining), capacity > 0,
+                let range = space.crypto.nextToSend(atMost: capacity)
+            else { return }
+            writer.write(header, length: range.count)
+            writer.write(space.crypto.bytes(range).span)
+            packet.append(.crypto(offset: offset, length: range.count))
+        }
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeConnectionControl(of packet: inout OutgoingPacket, into writer: inout ByteWriter) {
+        if shouldSendHandshakeDone, writer.writeIfFits(.handshakeDone) {
+            shouldSendHandshakeDone = false
+            packet.append(.handshakeDone)
+        }
+        if let token = tokenToSend, ByteWriter.newTokenSize(token.span) <= writer.remaining {
+            writer.writeNewToken(token.span)
+            tokenToSend = nil
+            tokenInFlight = token
+            packet.append(.newToken)
+        }
+        while writer.remaining >= ControlFrame.largestSize, let sequence = peerConnectionIDs.nextRetirementToSend() {
+            writer.write(.retireConnectionID(sequence: sequence))
+            packet.append(.retireConnectionID(sequence: sequence))
+        }
+        while writer.remaining >= ControlFrame.largestSize, let entry = localConnectionIDs.nextToSend() {
+            writer.write(
+                .newConnectionID(
+                    NewConnectionIDFrame(
+                        sequence: entry.sequence, retirePriorTo: 0, id: entry.id, resetToken: entry.resetToken)))
+            packet.append(.newConnectionID(sequence: entry.sequence))
+        }
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeDatagrams(of packet: inout OutgoingPacket, into writer: inout ByteWriter) {
+        let header = DatagramFrameHeader(extent: .lengthField)
+        while let next = datagrams.next {
+            guard header.encodedSize(length: next.count) + next.count <= writer.remaining else {
+                // One that would not fit into an empty packet either cannot be sent on this path.
+                if packet.frames.isEmpty, packet.largestAcknowledged == nil { datagrams.dropNext() }
+                return
+            }
+            writer.write(header, length: next.count)
+            writer.write(next.span)
+            datagrams.removeNext()
+            packet.append(.datagram)
+        }
+    }
+}
+
+extension ControlFrame {
+    /// Bytes that suffice for any control frame: NEW_CONNECTION_ID with 20 bytes of connection ID.
+    static let largestSize = 1 + 8 + 8 + 1 + ConnectionID.maximumLength + StatelessResetToken.byteCount
+}
+
+extension Closing.Cause {
+    /// RFC 9000 §10.2.3: before 1-RTT keys an application's close is told as APPLICATION_ERROR without its reason.
+    func origin(at level: EncryptionLevel) -> ConnectionCloseFrame.Origin {
+        switch self {
+        case .transport(let error): .transport(error.code, frameType: error.frameType)
+        case .application(let errorCode, _):
+            level == .oneRTT ? .application(code: errorCode) : .transport(.applicationError, frameType: 0)
+        }
+    }
+
+    func reason(at level: EncryptionLevel) -> String {
+        switch self {
+        case .transport(let error): error.reason
+        case .application(_, let reason): level == .oneRTT ? reason : ""
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import Primitives
+import TLS
+
+/// Acknowledgement, loss and probes (RFC 9002): what the books of a space find is passed on to what was in the packets.
+extension Connection {
+    func space(of level: EncryptionLevel) -> PacketSpace? {
+        switch level {
+        case .initial: initial
+        case .handshake: handshake
+        case .oneRTT: application
+        }
+    }
+
+    private func space(_ space: PacketNumberSpace) -> PacketSpace? {
+        switch space {
+        case .initial: initial
+        case .handshake: handshake
+        case .application: application
+        }
+    }
+
+    // MARK: Acknowledgements
+
+    func ackReceived(
+        _ ack: AckFrame, _ payload: Span<UInt8>, in space: PacketSpace, at now: Instant
+    ) throws(TransportError) {
+        let exponent = space.level == .oneRTT ? peerParameters?.ackDelayExponent ?? 3 : 0
+        let delay = Interval.microseconds(
+            Int64(clamping: ack.encodedDelay.multiplyingSaturating(1 << UInt64(min(exponent, 20)))))
+        try space.loss.ackReceived(
+            ack, in: payload, ackDelay: delay, maxAckDelay: progress == .confirmed ? peerMaximumAckDelay : nil, at: now,
+            paths: paths, into: &ackOutcome)
+        guard ackOutcome.isProgress else { return }
+        space.probesToSend = 0
+        if space.level == .handshake { peerAcknowledgedHandshake = true }
+        lossTimer.acknowledged(peerAddressValidation, at: now)
+        if space.level == .oneRTT, let largest = ackOutcome.largestNewlyAcknowledged {
+            oneRTTKeys.acknowledgementReceived(largest: largest)
+        }
+        for packet in ackOutcome.acknowledged { acknowledged(packet, in: space) }
+        for packet in ackOutcome.acknowledgedLate { acknowledged(packet, in: space) }
+        lossesFound(in: space)
+    }
+
+    private func acknowledged(_ packet: SentPacket, in space: PacketSpace) {
+        if let largest = packet.largestAcknowledged { space.received.ackAcknowledged(largest: largest) }
+        packet.frames.forEach { frame in
+            switch frame {
+            case .retireConnectionID(let sequence): peerConnectionIDs.retirementAcknowledged(sequence)
+            case .newToken: tokenInFlight = nil
+            case .crypto(let offset, let length): space.crypto.acknowledged(offset: offset, length: length)
+            case .newConnectionID, .handshakeDone, .pathChallenge, .datagram: break
+            case .stream, .resetStream, .stopSending, .maxData, .maxStreamData, .maxStreams, .dataBlocked,
+                .streamDataBlocked, .streamsBlocked:
+                streams.acknowledged(frame)
+            }
+        }
+    }
+
+    // MARK: Loss
+
+    private func lossesFound(in space: PacketSpace) {
+        statistics.packetsLost &+= UInt64(ackOutcome.lost.count)
+        for packet in ackOutcome.lost { packet.frames.forEach { sendAgain($0, in: space) } }
+    }
+
+    /// RFC 9000 §13.3: what a lost packet carried, as far as it still matters.
+    private func sendAgain(_ frame: SentFrame, in space: PacketSpace) {
+        switch frame {
+        case .crypto(let offset, let length): space.crypto.lost(offset: offset, length: length)
+        case .newConnectionID(let sequence): localConnectionIDs.lost(sequence)
+        case .retireConnectionID(let sequence): peerConnectionIDs.retirementLost(sequence)
+        case .handshakeDone: shouldSendHandshakeDone = true
+        case .newToken:
+            tokenToSend = tokenInFlight
+            tokenInFlight = nil
+        // RFC 9000 §13.3: a challenge is repeated with new data by path validation; a datagram is never repeated.
+        case .pathChallenge, .datagram: break
+        case .stream, .resetStream, .stopSending, .maxData, .maxStreamData, .maxStreams, .dataBlocked,
+            .streamDataBlocked, .streamsBlocked:
+            streams.lost(frame)
+        }
+    }
+
+    /// What is in flight on a path that is given up goes out again on the active one, at once.
+    func sendAgainEverything(sentOn path: NetworkPath, at now: Instant) {
+        application.loss.markAllLost(onPath: path.id, at: now, paths: paths, into: &ackOutcome)
+        lossesFound(in: application)
+    }
+
+    // MARK: The loss-detection timer
+
+    /// A client does not know whether its server may send freely until that has acknowledged a Handshake packet
+    /// (RFC 9002 §6.2.2.1).
+    private var peerAddressValidation: LossTimer.PeerAddressValidation {
+        role == .server || peerAcknowledgedHandshake || progress == .confirmed ? .complete : .pending
+    }
+
+    private var lossAlarm: LossTimer.Alarm? {
+        let stage: LossTimer.Handshake =
+            progress == .confirmed ? .confirmed : handshake?.keys.write != nil ? .handshaking : .initial
+        let none = LossTimer.SpaceState()
+        return lossTimer.alarm(
+            initial: initial?.loss.timerState ?? none, handshake: handshake?.loss.timerState ?? none,
+            application: application.loss.timerState,
+            LossTimer.Conditions(
+                handshake: stage, peerAddressValidation: peerAddressValidation,
+                sendingLimit: activePath.amplification.isBlocked ? .antiAmplification : .open, rtt: activePath.rtt,
+                maxAckDelay: peerMaximumAckDelay))
+    }
+
+    func updateLossDeadline(at now: Instant) {
+        lossDeadline = state.isOpen ? lossAlarm?.deadline : nil
+    }
+
+    func lossDeadlineReached(at now: Instant) {
+        guard let alarm = lossAlarm, now >= alarm.deadline else { return updateLossDeadline(at: now) }
+        switch alarm.action {
+        case .detectLoss(let name):
+            guard let space = space(name) else { return }
+            space.loss.detectLost(at: now, paths: paths, into: &ackOutcome)
+            lossesFound(in: space)
+        case .probe(let name, let packets):
+            guard let space = space(name) else { return }
+            lossTimer.probed(at: now)
+            probe(space, packets: packets)
+        }
+        updateLossDeadline(at: now)
+    }
+
+    /// RFC 9002 §6.2.4: probes repeat what is oldest, since that is what the peer waits for.
+    private func probe(_ space: PacketSpace, packets: Int) {
+        space.probesToSend = packets
+        var frames: [SentFrame] = []
+        space.loss.framesOfOldest(packets, into: &frames)
+        for frame in frames { sendAgain(frame, in: space) }
+    }
+}

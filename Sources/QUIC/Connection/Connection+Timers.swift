@@ -1,0 +1,104 @@
+public import Primitives
+
+/// Every timer of the connection, behind one deadline.
+extension Connection {
+    /// When `deadlineReached` has something to do; nil when only a datagram or a command can change anything.
+    ///
+    /// It may lie in the past, when sending is due.
+    public func nextDeadline() -> Instant? {
+        switch state {
+        case .closed: nil
+        case .closing(let closing): closing.until
+        case .draining(let until): until
+        case .handshaking, .established:
+            [
+                lossDeadline, idleDeadline, keepAliveDeadline, handshakeDeadline, pacingDeadline, acknowledgementDeadline,
+                oneRTTKeys.deadline, pathDeadline, streams.nextDeadline,
+            ].lazy.compactMap { $0 }.min()
+        }
+    }
+
+    /// The instant that `nextDeadline` named has come.
+    public func deadlineReached(at now: Instant) {
+        switch state {
+        case .closed: return
+        case .closing(let closing):
+            if now >= closing.until { state = .closed }
+        case .draining(let until):
+            if now >= until { state = .closed }
+        case .handshaking, .established: openDeadlineReached(at: now)
+        }
+    }
+
+    private func openDeadlineReached(at now: Instant) {
+        if let deadline = handshakeDeadline, now >= deadline { return abandon(.handshakeTimeout) }
+        // RFC 9000 §10.1: the connection is silently closed and its state discarded.
+        if let deadline = idleDeadline, now >= deadline {
+            return abandon(progress == .inProgress ? .handshakeTimeout : .idleTimeout)
+        }
+        if let deadline = keepAliveDeadline, now >= deadline { pingRequested = true }
+        if let deadline = lossDeadline, now >= deadline { lossDeadlineReached(at: now) }
+        if let deadline = pacingDeadline, now >= deadline { pacingDeadline = nil }
+        oneRTTKeys.deadlineReached(at: now)
+        streams.deadlineReached(at: now)
+        for path in paths.paths {
+            if path.validator.deadlineReached(at: now) { validationFailed(of: path, at: now) }
+        }
+    }
+
+    // MARK: Idle timeout and keep-alive (RFC 9000 §10.1)
+
+    /// The smaller of both ends' values, and at least three probe timeouts.
+    var idleTimeout: Interval? {
+        let own = configuration.idleTimeout
+        let theirs = peerParameters?.maxIdleTimeout ?? .zero
+        let agreed: Interval? =
+            switch (own > .zero, theirs > .zero) {
+            case (true, true): min(own, theirs)
+            case (true, false): own
+            case (false, true): theirs
+            case (false, false): nil
+            }
+        return agreed.map { max($0, probeTimeout * 3) }
+    }
+
+    private var idleDeadline: Instant? { idleTimeout.map { idleSince + $0 } }
+
+    private var keepAliveDeadline: Instant? {
+        guard keepAlive == .on, progress == .confirmed, !pingRequested, let interval = configuration.keepAliveInterval else {
+            return nil
+        }
+        // RFC 9000 §10.1.2: well before the idle timeout of either end.
+        let timeout = idleTimeout ?? .max
+        return lastActivity + min(interval, timeout / 2)
+    }
+
+    private var lastActivity: Instant { max(idleSince, activePath.lastSent ?? idleSince) }
+
+    /// Sends a PING now and then while nothing else is sent, so that NATs and the idle timeout keep the connection.
+    ///
+    /// For owners that have something open that must not be lost; an idle connection should be left to sleep.
+    public func setKeepAlive(_ wanted: KeepAlive) { keepAlive = wanted }
+
+    /// Whether an idle connection is kept alive.
+    public enum KeepAlive: Hashable, Sendable {
+        /// PINGs are sent at the configured interval.
+        case on
+        /// The connection may time out.
+        case off
+    }
+
+    // MARK: Parts
+
+    private var acknowledgementDeadline: Instant? { application.received.ackDeadline }
+
+    private var pathDeadline: Instant? {
+        paths.paths.lazy.compactMap { $0.validator.nextDeadline }.min()
+    }
+
+    /// The peer's promise on how long it delays an acknowledgement.
+    var peerMaximumAckDelay: Interval { peerParameters?.maxAckDelay ?? .milliseconds(25) }
+
+    /// The probe timeout of the active path without back-off (RFC 9002 §6.2.1).
+    var probeTimeout: Interval { activePath.rtt.probeTimeout(maxAckDelay: peerMaximumAckDelay) }
+}

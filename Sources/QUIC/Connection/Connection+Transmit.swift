@@ -1,0 +1,212 @@
+public import Primitives
+import TLS
+
+/// What goes out, and when.
+extension Connection {
+    /// Datagrams in one transmission at most: what Linux takes in one call (UDP_MAX_SEGMENTS).
+    static let maximumSegments = 64
+    /// Bytes in one transmission at most: the largest UDP payload over IPv4.
+    static let maximumTransmission = 65_507
+
+    /// Fills `buffer`, of at least 1,200 bytes, with what is to be sent now; nil when there is nothing.
+    ///
+    /// To be called until it returns nil. Each transmission is for one network path; a whole batch of bulk data is
+    /// encoded in place, as many datagrams as congestion window, pacer, buffer and kernel allow.
+    public func nextDatagrams(into buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
+        guard buffer.count >= TransportLimits.minimumDatagramSize else { return nil }
+        let transmission: Transmission? =
+            switch state {
+            case .closed, .draining: nil
+            case .closing(let closing): closing.shouldSend ? closeTransmission(closing, &buffer, at: now) : nil
+            case .handshaking, .established:
+                probeTransmission(&buffer, at: now) ?? dataTransmission(&buffer, at: now)
+                    ?? mtuTransmission(&buffer, at: now)
+            }
+        updateLossDeadline(at: now)
+        guard let transmission else { return nil }
+        statistics.datagramsSent += UInt64(transmission.datagramCount)
+        statistics.bytesSent &+= UInt64(transmission.byteCount)
+        return transmission
+    }
+
+    // MARK: Data on the active path
+
+    private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
+        let path = activePath
+        let ecn = path.ecn.codepoint
+        let room = min(buffer.count, Self.maximumTransmission, path.amplification.credit)
+        var run = SealedRun()
+        var segmentSize = 0
+        var position = 0
+        pacingDeadline = nil
+        for segment in 0..<Self.maximumSegments {
+            let limit = min(segment == 0 ? path.datagramSize : segmentSize, room - position)
+            let size = writeDatagram(
+                into: &buffer, from: position, to: position + limit, on: path, ecn: ecn, run: &run, at: now)
+            position += size
+            if segment == 0 { segmentSize = size }
+            // A datagram that is not full has taken everything there was.
+            guard size > 0, size == limit else { break }
+        }
+        oneRTTKeys.protectHeaders(of: &run, in: &buffer)
+        guard position > 0 else {
+            if pacingDeadline == nil { path.applicationLimited() }
+            return nil
+        }
+        return transmission(on: path, ecn: ecn, segmentSize: segmentSize, byteCount: position, at: now)
+    }
+
+    /// Writes a datagram of data: while the handshake lasts one packet of each level that has something to send
+    /// (RFC 9000 §12.2), then one 1-RTT packet. Returns its size, 0 when there is nothing to send.
+    private func writeDatagram(
+        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath, ecn: ECN,
+        run: inout SealedRun, at now: Instant
+    ) -> Int {
+        guard initial != nil || handshake != nil else {
+            return writeOneRTTDatagram(
+                into: &buffer, from: start, to: limit, on: path, ecn: ecn, run: &run, at: now)
+        }
+        var packets: [OutgoingPacket] = []
+        for space in spacesWithWriteKeys {
+            let plan = PacketPlan.data(allowance(in: space, on: path, at: now))
+            let packet = writePacket(
+                in: space, plan, into: &buffer, from: start + packets.reduce(0) { $0 + $1.size }, to: limit, on: path,
+                at: now)
+            if let packet { packets.append(packet) }
+        }
+        return seal(packets, in: &buffer, from: start, to: limit, ecn: ecn, run: &run, at: now)
+    }
+
+    private func writeOneRTTDatagram(
+        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath, ecn: ECN,
+        run: inout SealedRun, at now: Instant
+    ) -> Int {
+        let plan = PacketPlan.data(allowance(in: application, on: path, at: now))
+        guard
+            let packet = writePacket(
+                in: application, plan, into: &buffer, from: start, to: limit, on: path, at: now)
+        else { return 0 }
+        seal(packet, in: &buffer, ecn: ecn, run: &run, at: now)
+        return packet.size
+    }
+
+    /// Seals the coalesced packets of a datagram, expanded as the first of them demands; returns the datagram's size.
+    private func seal(
+        _ packets: [OutgoingPacket], in buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, ecn: ECN,
+        run: inout SealedRun, at now: Instant
+    ) -> Int {
+        guard var last = packets.last else { return 0 }
+        if packets.contains(where: \.wantsExpansion) {
+            pad(&last, to: min(limit, start + TransportLimits.minimumDatagramSize), in: &buffer)
+        }
+        for packet in packets.dropLast() { seal(packet, in: &buffer, ecn: ecn, run: &run, at: now) }
+        seal(last, in: &buffer, ecn: ecn, run: &run, at: now)
+        return packets.dropLast().reduce(0) { $0 + $1.size } + last.size
+    }
+
+    private var spacesWithWriteKeys: [PacketSpace] {
+        var spaces: [PacketSpace] = []
+        if let initial, initial.keys.write != nil { spaces.append(initial) }
+        if let handshake, handshake.keys.write != nil { spaces.append(handshake) }
+        if oneRTTKeys.canSeal { spaces.append(application) }
+        return spaces
+    }
+
+    /// What may go into the next packet of a space.
+    private func allowance(in space: PacketSpace, on path: NetworkPath, at now: Instant) -> PacketAllowance {
+        if space.probesToSend > 0 { return .probe }
+        guard path.windowAvailable > 0 else { return .acknowledgementsOnly }
+        guard path.sendBudget(at: now) > 0 else {
+            pacingDeadline = path.nextSendTime(at: now)
+            return .acknowledgementsOnly
+        }
+        return .everything
+    }
+
+    // MARK: Datagrams of one packet
+
+    /// RFC 9000 §14.3: one datagram larger than any that the path is known to carry.
+    private func mtuTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
+        let path = activePath
+        guard progress == .confirmed, path.validator.isValidated, path.windowAvailable > 0,
+            let size = path.mtu.nextProbeSize(at: now), size <= buffer.count
+        else { return nil }
+        return transmission(.mtuProbe(size: size), expandedTo: size, limit: size, on: path, &buffer, at: now)
+    }
+
+    /// RFC 9000 §8.2: challenges and answers, each on its own path.
+    private func probeTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
+        guard progress >= .complete else { return nil }
+        for path in paths.paths {
+            let challengeIsDue = path.validator.isChallengeDue(at: now)
+            guard challengeIsDue || !path.challenges.isEmpty, peerConnectionIDs.id(for: path.id) != nil else { continue }
+            // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids.
+            let limit = min(TransportLimits.minimumDatagramSize, path.amplification.credit)
+            guard limit >= Self.smallestProbe else { continue }
+            let challenge: UInt64? = challengeIsDue ? generator.next() : nil
+            // RFC 9000 §9.3.3: on the active path the answer is non-probing, so that the peer stays with this path.
+            let plan = PacketPlan.path(
+                challenge: challenge, responses: path.challenges.takeAll(), ping: path === activePath)
+            let sent = transmission(plan, expandedTo: limit, limit: limit, on: path, &buffer, at: now)
+            if let challenge, let sent {
+                path.validator.challengeSent(challenge, datagramSize: sent.byteCount, at: now)
+            }
+            return sent
+        }
+        return nil
+    }
+
+    /// Bytes below which a datagram cannot hold a challenge and a response.
+    private static let smallestProbe = 64
+
+    private func transmission(
+        _ plan: PacketPlan, expandedTo size: Int, limit: Int, on path: NetworkPath, _ buffer: inout MutableSpan<UInt8>,
+        at now: Instant
+    ) -> Transmission? {
+        guard
+            var packet = writePacket(in: application, plan, into: &buffer, from: 0, to: limit, on: path, at: now)
+        else { return nil }
+        pad(&packet, to: size, in: &buffer)
+        let ecn = path.ecn.codepoint
+        var run = SealedRun()
+        seal(packet, in: &buffer, ecn: ecn, run: &run, at: now)
+        oneRTTKeys.protectHeaders(of: &run, in: &buffer)
+        return transmission(on: path, ecn: ecn, segmentSize: packet.size, byteCount: packet.size, at: now)
+    }
+
+    private func transmission(
+        on path: NetworkPath, ecn: ECN, segmentSize: Int, byteCount: Int, at now: Instant
+    ) -> Transmission {
+        path.amplification.sent(byteCount)
+        path.bytesSent &+= UInt64(byteCount)
+        return Transmission(
+            local: path.local, remote: path.remote, ecn: ecn, segmentSize: segmentSize, byteCount: byteCount)
+    }
+
+    // MARK: Closing
+
+    /// RFC 9000 §10.2.3: CONNECTION_CLOSE at every level that the peer may have keys for.
+    private func closeTransmission(
+        _ closing: Closing, _ buffer: inout MutableSpan<UInt8>, at now: Instant
+    ) -> Transmission? {
+        var closing = closing
+        closing.shouldSend = false
+        state = .closing(closing)
+        let path = activePath
+        let limit = min(TransportLimits.minimumDatagramSize, path.amplification.credit)
+        var packets: [OutgoingPacket] = []
+        for space in spacesWithWriteKeys {
+            let packet = writePacket(
+                in: space, .close(closing.cause), into: &buffer, from: packets.reduce(0) { $0 + $1.size }, to: limit,
+                on: path, at: now)
+            guard var packet else { continue }
+            packet.wantsExpansion = role == .client && space.level == .initial
+            packets.append(packet)
+        }
+        var run = SealedRun()
+        let size = seal(packets, in: &buffer, from: 0, to: limit, ecn: .notCapable, run: &run, at: now)
+        oneRTTKeys.protectHeaders(of: &run, in: &buffer)
+        guard size > 0 else { return nil }
+        return transmission(on: path, ecn: .notCapable, segmentSize: size, byteCount: size, at: now)
+    }
+}

@@ -1,0 +1,46 @@
+public import Primitives
+
+/// What an end of a connection asks of the transport and allows its peer.
+public struct TransportConfiguration: Sendable {
+    /// Ends the connection after this long without a packet; the smaller of both ends' values counts (RFC 9000 §10.1).
+    public var idleTimeout: Interval = .seconds(30)
+    /// Ends a connection whose handshake takes longer: a tampered handshake can stall without an error.
+    public var handshakeTimeout: Interval = .seconds(10)
+    /// Sends a PING after this long without a packet while `keepAlive` is wanted; nil: never.
+    public var keepAliveInterval: Interval?
+    /// How long this end may delay an acknowledgement (max_ack_delay).
+    public var maximumAckDelay: Interval = .milliseconds(25)
+    /// Windows and numbers of the streams that the peer may use.
+    public var streams = StreamConfiguration()
+    /// Connection IDs of the peer that this end stores (active_connection_id_limit, at least 2).
+    public var activeConnectionIDLimit = 8
+    /// The congestion controller of new network paths.
+    public var congestionControl: CongestionAlgorithm = .cubic
+    /// The largest datagram that path MTU discovery tries, in bytes of UDP payload; a path may lower it.
+    public var largestDatagram = 16_384
+    /// The largest DATAGRAM frame that this end accepts (RFC 9221); 0: none.
+    public var maximumDatagramFrameSize = 0
+    /// Whether the fixed bit of received packets may have any value (RFC 9287).
+    public var acceptsGreasedFixedBit = true
+    /// Whether a client may leave the address of the handshake (disable_active_migration is its negation).
+    public var allowsActiveMigration = true
+
+    /// Creates the defaults.
+    public init() {}
+}
+
+extension TransportParameters {
+    /// What this end announces to its peer; the connection IDs and tokens of a connection are added by its endpoint.
+    init(_ configuration: TransportConfiguration) {
+        self.init()
+        maxIdleTimeout = configuration.idleTimeout
+        maxAckDelay = configuration.maximumAckDelay
+        activeConnectionIDLimit = UInt64(max(2, configuration.activeConnectionIDLimit))
+        maxDatagramFrameSize = UInt64(max(0, configuration.maximumDatagramFrameSize))
+        greasesQUICBit = configuration.acceptsGreasedFixedBit
+        configuration.streams.announce(in: &self)
+    }
+
+    /// The unit of the ACK Delay field that this end sends: the default of RFC 9000 §18.2.
+    static let defaultAckDelayExponent: UInt8 = 3
+}

@@ -1,0 +1,135 @@
+public import Cryptography
+public import Primitives
+public import TLS
+
+/// What an arriving datagram led to.
+public enum ReceiveOutcome: Hashable, Sendable {
+    /// It was for this connection, which has to be drained.
+    case connection(ConnectionHandle)
+    /// It opened this connection, which has to be drained.
+    case accepted(ConnectionHandle)
+    /// A stateless answer waits in `nextReply`.
+    case reply
+    /// It was for nobody.
+    case dropped
+}
+
+/// All connections of one UDP socket or group of sockets, without I/O: it finds the connection of a datagram, accepts
+/// new ones and answers what belongs to none (RFC 9000 §5.2).
+public final class Endpoint {
+    /// Stateless answers that may wait to be sent; beyond it further datagrams go unanswered.
+    static let maximumReplies = 64
+
+    let configuration: EndpointConfiguration
+    let identifiers: ConnectionIDTable
+    var generator: KeyedGenerator
+    var connections: [ConnectionHandle: Connection] = [:]
+    /// Accepted connections whose handshake is not complete.
+    var handshaking: Set<ConnectionHandle> = []
+    var replies: [StatelessReply] = []
+    var resetBudget = ResetBudget()
+    private var nextHandle: UInt64 = 0
+    /// Seconds since 1970, for the age of tokens; the owner sets it as time goes by.
+    public var unixTime: UInt64
+
+    /// Creates an endpoint; everything random comes from `generator`.
+    public init(_ configuration: EndpointConfiguration, generator: KeyedGenerator, unixTime: UInt64) {
+        self.configuration = configuration
+        self.generator = generator
+        self.unixTime = unixTime
+        identifiers = ConnectionIDTable(place: configuration.place, resetKey: configuration.resetKey)
+    }
+
+    /// A connection that was opened or accepted and not removed.
+    public func connection(_ handle: ConnectionHandle) -> Connection? { connections[handle] }
+
+    /// How many connections there are.
+    public var connectionCount: Int { connections.count }
+
+    /// Opens a connection; its first datagrams are ready to be drained.
+    public func connect(_ parameters: ClientParameters, at now: Instant) throws(TLSError) -> ConnectionHandle {
+        let handle = takeHandle()
+        let (source, _) = identifiers.issue(for: handle, using: &generator)
+        // RFC 9000 §7.2: at least 8 unpredictable bytes.
+        let destination = ConnectionID.random(count: ConnectionIDTable.length, using: &generator)
+        var own = TransportParameters(configuration.transport)
+        own.initialSourceConnectionID = source
+        let engine = try TLSEngine(
+            context: parameters.tls, serverName: parameters.serverName,
+            transportParameters: own.encoded(for: .client, using: &generator), ticket: parameters.ticket)
+        let connection = Connection(
+            ConnectionStart(
+                role: .client, handle: handle, version: .v1, configuration: configuration.transport,
+                local: parameters.local, remote: parameters.remote, originalDestinationConnectionID: destination,
+                handshakeConnectionID: source, peerConnectionID: destination, token: parameters.token,
+                addressValidation: .notNeeded, generator: fork()),
+            tls: engine, identifiers: identifiers, at: now)
+        connections[handle] = connection
+        connection.startHandshake(at: now)
+        return handle
+    }
+
+    /// Forgets a connection, and with it the connection IDs that lead to it.
+    public func remove(_ handle: ConnectionHandle) {
+        guard let connection = connections.removeValue(forKey: handle) else { return }
+        handshaking.remove(handle)
+        for id in connection.connectionIDsInUse { identifiers.retire(id, of: handle) }
+    }
+
+    func takeHandle() -> ConnectionHandle {
+        defer { nextHandle += 1 }
+        return ConnectionHandle(rawValue: nextHandle)
+    }
+
+    /// A generator of its own for a connection, so that what one does has no influence on another's numbers.
+    func fork() -> KeyedGenerator {
+        KeyedGenerator(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+    }
+
+    // MARK: Receiving
+
+    /// Takes in a datagram, which is opened in place.
+    public func receive(
+        _ datagram: inout MutableSpan<UInt8>, from remote: NetworkAddress, to local: NetworkAddress, ecn: ECN,
+        at now: Instant
+    ) -> ReceiveOutcome {
+        var scanner = DatagramScanner(
+            localConnectionIDLength: ConnectionIDTable.length,
+            fixedBit: configuration.transport.acceptsGreasedFixedBit ? .ignored : .required)
+        guard let first = scanner.next(in: datagram.span) else { return .dropped }
+        let arrival = Arrival(remote: remote, local: local, ecn: ecn)
+        switch first {
+        case .short(let header):
+            return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
+                ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
+        case .long(let header):
+            if let outcome = deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) {
+                return outcome
+            }
+            guard header.type == .initial else { return .dropped }
+            return accept(header, &datagram, arrival, at: now)
+        case .retry(let header):
+            return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
+        case .versionNegotiation(let header):
+            return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
+        case .unknownVersion(let header): return negotiateVersion(header, datagram.span, arrival)
+        case .defective: return .dropped
+        }
+    }
+
+    struct Arrival {
+        var remote: NetworkAddress
+        var local: NetworkAddress
+        var ecn: ECN
+    }
+
+    private func deliver(
+        _ datagram: inout MutableSpan<UInt8>, to id: ConnectionID, _ arrival: Arrival, at now: Instant
+    ) -> ReceiveOutcome? {
+        guard let handle = identifiers.handle(for: id), let connection = connections[handle] else { return nil }
+        connection.unixTime = unixTime
+        connection.receive(&datagram, from: arrival.remote, to: arrival.local, ecn: arrival.ecn, at: now)
+        if connection.isHandshakeComplete { handshaking.remove(handle) }
+        return .connection(handle)
+    }
+}

@@ -1,0 +1,164 @@
+/// The connection IDs that the peer gave us to address it with (RFC 9000 §5.1).
+///
+/// Every network path has one of its own (RFC 9000 §9.5), so that an observer cannot link them.
+struct PeerConnectionIDs {
+    /// RETIRE_CONNECTION_ID frames that may wait for their acknowledgement. A peer that keeps raising retire_prior_to
+    /// faster than it acknowledges is closed with CONNECTION_ID_LIMIT_ERROR (CVE-2024-22189).
+    static let maximumUnacknowledgedRetirements = 32
+
+    struct Entry: Equatable {
+        var sequence: UInt64
+        var id: ConnectionID
+        var resetToken: StatelessResetToken?
+        /// The paths that use it. More than one only while the peer's NAT has rebound: the same connection ID then
+        /// stands for the address before and the address after (RFC 9000 §9.5).
+        var paths: [NetworkPathID]
+
+        var isSpare: Bool { paths.isEmpty }
+    }
+
+    private(set) var entries: [Entry]
+    private(set) var retirePriorTo: UInt64 = 0
+    /// Sequence numbers whose RETIRE_CONNECTION_ID has to be sent, again or for the first time.
+    private var retirementsToSend: [UInt64] = []
+    private var unacknowledgedRetirements: Set<UInt64> = []
+    private let limit: Int
+
+    /// - Parameters:
+    ///   - id: the Source Connection ID of the peer's first packet, or the client's own random choice before that.
+    ///   - limit: the active_connection_id_limit that we advertise.
+    init(first id: ConnectionID, path: NetworkPathID, limit: Int) {
+        entries = [Entry(sequence: 0, id: id, resetToken: nil, paths: [path])]
+        self.limit = limit
+    }
+
+    /// Whether the peer uses connection IDs of zero length, which every path shares.
+    var areEmpty: Bool { entries.count == 1 && entries[0].id.count == 0 }
+
+    /// Connection IDs that no path uses.
+    var spareCount: Int { entries.count(where: \.isSpare) }
+
+    /// Whether a RETIRE_CONNECTION_ID frame waits to be sent.
+    var hasToSend: Bool { !retirementsToSend.isEmpty }
+
+    /// The connection ID to put into packets on `path`.
+    func id(for path: NetworkPathID) -> ConnectionID? {
+        if areEmpty { return entries[0].id }
+        return entries.first { $0.paths.contains(path) }?.id
+    }
+
+    /// Whether `token` ends a datagram that the peer sends when it has lost its state (RFC 9000 §10.3.1).
+    func hasResetToken(_ token: StatelessResetToken) -> Bool {
+        // Every entry is compared as a whole: the time it takes says nothing about where they differ.
+        var matches = 0
+        for entry in entries {
+            guard let known = entry.resetToken else { continue }
+            matches += (known.high ^ token.high) | (known.low ^ token.low) == 0 ? 1 : 0
+        }
+        return matches > 0
+    }
+
+    /// The server's choice replaces the one that the client made up, after a Retry or its first packet (§7.2).
+    mutating func replaceFirst(with id: ConnectionID) {
+        guard !entries.isEmpty, entries[0].sequence == 0 else { return }
+        entries[0].id = id
+    }
+
+    /// The stateless_reset_token transport parameter belongs to the connection ID of the handshake (§18.2).
+    mutating func setResetTokenOfFirst(_ token: StatelessResetToken) {
+        guard let index = entries.firstIndex(where: { $0.sequence == 0 }) else { return }
+        entries[index].resetToken = token
+    }
+
+    /// Takes in a NEW_CONNECTION_ID frame or the connection ID of the preferred address (RFC 9000 §19.15).
+    mutating func insert(_ frame: NewConnectionIDFrame) throws(TransportError) {
+        guard !areEmpty else {
+            throw violation(.protocolViolation, "NEW_CONNECTION_ID from a peer that uses no connection IDs")
+        }
+        if let known = entries.first(where: { $0.sequence == frame.sequence || $0.id == frame.id }) {
+            guard known.sequence == frame.sequence, known.id == frame.id, known.resetToken == frame.resetToken else {
+                throw violation(.protocolViolation, "NEW_CONNECTION_ID contradicts an earlier one")
+            }
+        } else if frame.sequence < retirePriorTo {
+            // RFC 9000 §19.15: asked to retire it before it arrived.
+            try retire(frame.sequence)
+        } else {
+            entries.append(Entry(sequence: frame.sequence, id: frame.id, resetToken: frame.resetToken, paths: []))
+        }
+        if frame.retirePriorTo > retirePriorTo {
+            retirePriorTo = frame.retirePriorTo
+            try retireOutdated()
+        }
+        guard entries.count <= limit else {
+            throw violation(.connectionIDLimitError, "more connection IDs than active_connection_id_limit")
+        }
+    }
+
+    /// RFC 9000 §5.1.2: paths move to a newer connection ID before theirs is retired.
+    private mutating func retireOutdated() throws(TransportError) {
+        let outdated = entries.filter { $0.sequence < retirePriorTo }
+        entries.removeAll { $0.sequence < retirePriorTo }
+        for path in outdated.flatMap(\.paths) { _ = assign(to: path) }
+        for entry in outdated { try retire(entry.sequence) }
+    }
+
+    /// Gives `path` a spare connection ID unless it has one; false when there is none.
+    mutating func assign(to path: NetworkPathID) -> Bool {
+        if areEmpty || id(for: path) != nil { return true }
+        let spare = entries.indices.filter { entries[$0].isSpare }
+        guard let index = spare.min(by: { entries[$0].sequence < entries[$1].sequence }) else { return false }
+        entries[index].paths = [path]
+        return true
+    }
+
+    /// Lets `path` use the connection ID of `other`: a rebinding is the same path to the client (RFC 9000 §9.3).
+    mutating func share(_ other: NetworkPathID, with path: NetworkPathID) {
+        for index in entries.indices where entries[index].paths.contains(other) { entries[index].paths.append(path) }
+    }
+
+    /// Gives `path` the connection ID with this sequence number: that of the preferred address (§9.6.1).
+    mutating func assign(sequence: UInt64, to path: NetworkPathID) {
+        for index in entries.indices where entries[index].sequence == sequence { entries[index].paths.append(path) }
+    }
+
+    /// Replaces the connection ID of `path` by a spare one and retires the old; false when there is no spare.
+    mutating func rotate(_ path: NetworkPathID) throws(TransportError) -> Bool {
+        guard !areEmpty, spareCount > 0 else { return false }
+        try release(path)
+        return assign(to: path)
+    }
+
+    /// The path is gone: a connection ID that no other path uses is never used again (RFC 9000 §9.5).
+    mutating func release(_ path: NetworkPathID) throws(TransportError) {
+        guard !areEmpty else { return }
+        for index in entries.indices.reversed() where entries[index].paths.contains(path) {
+            entries[index].paths.removeAll { $0 == path }
+            if entries[index].isSpare { try retire(entries.remove(at: index).sequence) }
+        }
+    }
+
+    private mutating func retire(_ sequence: UInt64) throws(TransportError) {
+        guard unacknowledgedRetirements.insert(sequence).inserted else { return }
+        // RFC 9000 §5.1.2: the number of connection IDs retired but not acknowledged is limited.
+        guard unacknowledgedRetirements.count <= Self.maximumUnacknowledgedRetirements else {
+            throw violation(.connectionIDLimitError, "too many retired connection IDs wait for an acknowledgement")
+        }
+        retirementsToSend.append(sequence)
+    }
+
+    /// The next RETIRE_CONNECTION_ID frame to send.
+    mutating func nextRetirementToSend() -> UInt64? {
+        retirementsToSend.isEmpty ? nil : retirementsToSend.removeFirst()
+    }
+
+    mutating func retirementLost(_ sequence: UInt64) {
+        guard unacknowledgedRetirements.contains(sequence), !retirementsToSend.contains(sequence) else { return }
+        retirementsToSend.append(sequence)
+    }
+
+    mutating func retirementAcknowledged(_ sequence: UInt64) { unacknowledgedRetirements.remove(sequence) }
+
+    private func violation(_ code: TransportErrorCode, _ reason: String) -> TransportError {
+        TransportError(code, frameType: FrameType.newConnectionID.rawValue, reason)
+    }
+}
