@@ -42,7 +42,7 @@ extension Connection {
         case .streamsBlocked(let direction, let limit): try streams.receiveStreamsBlocked(direction, limit: limit)
         case .resetStream(let id, let errorCode, let finalSize):
             try streams.receiveResetStream(id, errorCode: errorCode, finalSize: finalSize, at: now)
-        case .stopSending(let id, let errorCode): 
+        case .stopSending(let id, let errorCode):
             try streams.receiveStopSending(id, errorCode: errorCode, at: now)
         case .newConnectionID(let frame): try newConnectionIDReceived(frame, at: now)
         case .retireConnectionID(let sequence):

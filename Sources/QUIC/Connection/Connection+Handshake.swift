@@ -57,12 +57,12 @@ extension Connection {
     ) {
         switch level {
         case .initial: return
-        case .handshake: 
+        case .handshake:
             switch direction {
             case .read: handshake?.keys.read = OpeningKeys(suite: suite, secret: secret, version: version)
             case .write: handshake?.keys.write = SealingKeys(suite: suite, secret: secret, version: version)
             }
-        case .oneRTT: 
+        case .oneRTT:
             switch direction {
             case .read: oneRTTKeys.installOpening(suite: suite, secret: secret, version: version)
             case .write: oneRTTKeys.installSealing(suite: suite, secret: secret, version: version)
@@ -83,7 +83,8 @@ extension Connection {
         if let preferred = parameters.preferredAddress {
             try peerConnectionIDs.insert(
                 NewConnectionIDFrame(
-                    sequence: 1, retirePriorTo: 0, id: preferred.connectionID, resetToken: preferred.statelessResetToken))
+                    sequence: 1, retirePriorTo: 0, id: preferred.connectionID, resetToken: preferred.statelessResetToken
+                ))
         }
         streams.applyPeerLimits(parameters)
         application.loss.maxAckDelay = parameters.maxAckDelay

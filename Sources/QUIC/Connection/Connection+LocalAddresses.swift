@@ -101,7 +101,8 @@ extension Connection {
     /// Starts to validate the path to the preferred address; once it is validated the connection moves there.
     func probePreferredAddress(at now: Instant) {
         guard role == .client, let preferred = peerParameters?.preferredAddress,
-            let remote = (activePath.remote.ip.family == .ipv4 ? preferred.ipv4 : preferred.ipv6), remote != activePath.remote
+            let remote = (activePath.remote.ip.family == .ipv4 ? preferred.ipv4 : preferred.ipv6),
+            remote != activePath.remote
         else { return }
         let path = makePath(local: activePath.local, remote: remote)
         path.amplification = .lifted

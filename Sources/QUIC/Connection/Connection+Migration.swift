@@ -84,7 +84,9 @@ extension Connection {
     private func makeRoomForPath(at now: Instant) {
         guard paths.paths.count >= Self.maximumPaths else { return }
         let candidates = paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath }
-        guard let oldest = candidates.min(by: { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }) else { return }
+        guard let oldest = candidates.min(by: { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }) else {
+            return
+        }
         forget(oldest, at: now)
     }
 

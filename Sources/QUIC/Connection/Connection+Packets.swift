@@ -6,7 +6,8 @@ import TLS
 extension Connection {
     /// Writes a packet at `start`, of which `limit` is the last byte it may take with its tag; nil when it would be empty.
     func writePacket(
-        in space: PacketSpace, _ plan: PacketPlan, into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int,
+        in space: PacketSpace, _ plan: PacketPlan, into buffer: inout MutableSpan<UInt8>, from start: Int,
+        to limit: Int,
         on path: NetworkPath, at now: Instant
     ) -> OutgoingPacket? {
         guard let destination = peerConnectionIDs.id(for: path.id) else { return nil }

@@ -21,7 +21,8 @@ extension Connection {
             packet.kind = .probe(mtu: nil)
             packet.wantsExpansion = true
         case .close(let cause):
-            writer.writeConnectionClose(cause.origin(at: packet.space.level), reason: cause.reason(at: packet.space.level))
+            writer.writeConnectionClose(
+                cause.origin(at: packet.space.level), reason: cause.reason(at: packet.space.level))
         }
     }
 

@@ -12,7 +12,8 @@ extension Connection {
         case .draining(let until): until
         case .handshaking, .established:
             [
-                lossDeadline, idleDeadline, keepAliveDeadline, handshakeDeadline, pacingDeadline, acknowledgementDeadline,
+                lossDeadline, idleDeadline, keepAliveDeadline, handshakeDeadline, pacingDeadline,
+                acknowledgementDeadline,
                 oneRTTKeys.deadline, pathDeadline, streams.nextDeadline,
             ].lazy.compactMap { $0 }.min()
         }
@@ -65,7 +66,8 @@ extension Connection {
     private var idleDeadline: Instant? { idleTimeout.map { idleSince + $0 } }
 
     private var keepAliveDeadline: Instant? {
-        guard keepAlive == .on, progress == .confirmed, !pingRequested, let interval = configuration.keepAliveInterval else {
+        guard keepAlive == .on, progress == .confirmed, !pingRequested, let interval = configuration.keepAliveInterval
+        else {
             return nil
         }
         // RFC 9000 §10.1.2: well before the idle timeout of either end.

@@ -139,7 +139,9 @@ extension Connection {
         guard progress >= .complete else { return nil }
         for path in paths.paths {
             let challengeIsDue = path.validator.isChallengeDue(at: now)
-            guard challengeIsDue || !path.challenges.isEmpty, peerConnectionIDs.id(for: path.id) != nil else { continue }
+            guard challengeIsDue || !path.challenges.isEmpty, peerConnectionIDs.id(for: path.id) != nil else {
+                continue
+            }
             // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids.
             let limit = min(TransportLimits.minimumDatagramSize, path.amplification.credit)
             guard limit >= Self.smallestProbe else { continue }

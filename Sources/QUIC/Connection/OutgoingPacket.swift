@@ -38,7 +38,10 @@ struct OutgoingPacket {
     var wantsExpansion = false
 
     /// Bytes of the packet once it is sealed.
-    var size: Int { max(payloadEnd, layout.packetNumber.lowerBound + PacketNumber.maximumLength) + CipherSuite.tagLength - layout.start }
+    var size: Int {
+        max(payloadEnd, layout.packetNumber.lowerBound + PacketNumber.maximumLength) + CipherSuite.tagLength
+            - layout.start
+    }
 
     mutating func append(_ frame: SentFrame) {
         frames.append(frame)

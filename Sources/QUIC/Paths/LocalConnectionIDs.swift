@@ -42,7 +42,8 @@ struct LocalConnectionIDs {
     ) throws(TransportError) -> ConnectionID? {
         guard sequence < nextSequence else {
             throw TransportError(
-                .protocolViolation, frameType: FrameType.retireConnectionID.rawValue, "retires a connection ID never issued")
+                .protocolViolation, frameType: FrameType.retireConnectionID.rawValue,
+                "retires a connection ID never issued")
         }
         guard let index = active.firstIndex(where: { $0.sequence == sequence }) else { return nil }
         guard active[index].id != destination else {
