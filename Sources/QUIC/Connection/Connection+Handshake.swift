@@ -190,8 +190,10 @@ extension Connection {
 }
 
 extension TransportError {
-    /// RFC 9001 §4.8: a TLS alert becomes CRYPTO_ERROR.
+    /// RFC 9001 §4.8: a TLS alert becomes CRYPTO_ERROR; what breaks QUIC's own rules is a violation (§8.3).
     init(_ error: TLSError) {
-        self.init(.cryptoError(alert: error.alert), frameType: FrameType.crypto.rawValue, error.reason)
+        let code: TransportErrorCode =
+            error.kind == .protocolViolation ? .protocolViolation : .cryptoError(alert: error.alert)
+        self.init(code, frameType: FrameType.crypto.rawValue, error.reason)
     }
 }

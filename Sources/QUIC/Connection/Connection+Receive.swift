@@ -127,7 +127,7 @@ extension Connection {
                     probeTimeout: probeTimeout)
             else {
                 statistics.packetsDropped += 1
-                checkStatelessReset(datagram.span)
+                if isReset(by: datagram.span) { abandon(.statelessReset) }
                 return
             }
             if arrival.path == nil {
@@ -201,8 +201,8 @@ extension Connection {
     }
 
     /// RFC 9000 §10.3.1: what cannot be opened may be a stateless reset.
-    private func checkStatelessReset(_ datagram: Span<UInt8>) {
-        guard let token = StatelessReset.token(in: datagram), peerConnectionIDs.hasResetToken(token) else { return }
-        abandon(.statelessReset)
+    func isReset(by datagram: Span<UInt8>) -> Bool {
+        guard let token = StatelessReset.token(in: datagram) else { return false }
+        return state.isOpen && peerConnectionIDs.hasResetToken(token)
     }
 }

@@ -34,7 +34,15 @@ extension Connection {
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
         let ecn = path.ecn.codepoint
-        let room = min(buffer.count, Self.maximumTransmission, path.amplification.credit)
+        // RFC 9000 §14.1: what a handshake datagram is expanded to must be allowed in full.
+        let credit = path.amplification.credit
+        let isHandshaking = initial != nil && credit < TransportLimits.minimumDatagramSize
+        let room = isHandshaking ? 0 : min(buffer.count, Self.maximumTransmission, credit)
+        if oneRTTKeys.isConfidentialityLimitReached {
+            // RFC 9001 §6.6: no more packets with these keys, and no others to be had.
+            fail(TransportError(.aeadLimitReached, "the cipher's confidentiality limit is reached"), at: now)
+            return nil
+        }
         var run = SealedRun()
         var segmentSize = 0
         var position = 0

@@ -24,6 +24,8 @@ public final class Endpoint {
     let identifiers: ConnectionIDTable
     var generator: KeyedGenerator
     var connections: [ConnectionHandle: Connection] = [:]
+    /// Connections that this end opened; few, as a client's are.
+    var opened: [ConnectionHandle] = []
     /// Accepted connections whose handshake is not complete.
     var handshaking: Set<ConnectionHandle> = []
     var replies: [StatelessReply] = []
@@ -65,6 +67,7 @@ public final class Endpoint {
                 addressValidation: .notNeeded, generator: fork()),
             tls: engine, identifiers: identifiers, at: now)
         connections[handle] = connection
+        opened.append(handle)
         connection.startHandshake(at: now)
         return handle
     }
@@ -73,6 +76,7 @@ public final class Endpoint {
     public func remove(_ handle: ConnectionHandle) {
         guard let connection = connections.removeValue(forKey: handle) else { return }
         handshaking.remove(handle)
+        opened.removeAll { $0 == handle }
         for id in connection.connectionIDsInUse { identifiers.retire(id, of: handle) }
     }
 
@@ -101,7 +105,7 @@ public final class Endpoint {
         switch first {
         case .short(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
-                ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
+                ?? deliverReset(datagram.span) ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
         case .long(let header):
             if let outcome = deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) {
                 return outcome
@@ -113,7 +117,7 @@ public final class Endpoint {
         case .versionNegotiation(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
         case .unknownVersion(let header): return negotiateVersion(header, datagram.span, arrival)
-        case .defective: return .dropped
+        case .defective: return deliverReset(datagram.span) ?? .dropped
         }
     }
 
@@ -121,6 +125,17 @@ public final class Endpoint {
         var remote: NetworkAddress
         var local: NetworkAddress
         var ecn: ECN
+    }
+
+    /// A server that lost its state cannot know our connection ID: its reset is found by the token (RFC 9000 §10.3.1).
+    ///
+    /// Only connections that this end opened are looked through. A client that resets a server's connection is found out
+    /// when its packet happens to carry a known connection ID, else by the idle timeout: a look-up among all
+    /// clients would cost more than the rare reset of a client is worth.
+    private func deliverReset(_ datagram: Span<UInt8>) -> ReceiveOutcome? {
+        guard let handle = opened.first(where: { connections[$0]?.isReset(by: datagram) == true }) else { return nil }
+        connections[handle]?.abandon(.statelessReset)
+        return .connection(handle)
     }
 
     private func deliver(
