@@ -26,9 +26,9 @@ public final class ByteRing {
     /// Bytes that the ring may hold from `start` on. Lowering it drops nothing: it only stops growth and writing.
     public var limit: Int
 
-    @usableFromInline var storage: RingStorage
+    private var storage: RingStorage
     /// Where in the storage the byte at `start` stands.
-    @usableFromInline var head = 0
+    private var head = 0
     /// The largest extent since the ring was last empty, in bytes.
     private var peak = 0
     /// Calls that show the memory to someone at this moment; it must not move until they are over.
@@ -147,12 +147,12 @@ extension ByteRing {
     public func withReadableRegions<R, E: Error>(
         _ range: Range<UInt64>, _ body: (Span<UInt8>, Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        let (first, second) = readablePlaces(of: range)
+        let (first, second) = unsafe readableMemory(of: range)
         borrowers += 1
         defer { borrowers -= 1 }
-        // Unsafe: the places were checked against the readable range; the memory does not move while it is borrowed, and the spans end with the call.
-        let head = unsafe UnsafeBufferPointer(storage.bytes(first).assumingMemoryBound(to: UInt8.self))
-        let tail = unsafe UnsafeBufferPointer(storage.bytes(second).assumingMemoryBound(to: UInt8.self))
+        // Unsafe: the memory does not move while it is borrowed, and the spans end with the call.
+        let head = unsafe UnsafeBufferPointer(first.assumingMemoryBound(to: UInt8.self))
+        let tail = unsafe UnsafeBufferPointer(second.assumingMemoryBound(to: UInt8.self))
         return try unsafe body(head.span, tail.span)
     }
 
@@ -162,10 +162,11 @@ extension ByteRing {
     public func withUnsafeReadableRegions<R, E: Error>(
         _ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
-        let (first, second) = readablePlaces(of: range)
-        // Unsafe: the places were checked against the readable range; what body does with the pointers is its caller's word.
-        return try unsafe body(
-            UnsafeRawBufferPointer(storage.bytes(first)), UnsafeRawBufferPointer(storage.bytes(second)))
+        let (first, second) = unsafe readableMemory(of: range)
+        borrowers += 1
+        defer { borrowers -= 1 }
+        // Unsafe: what body does with the pointers is its caller's word.
+        return try unsafe body(UnsafeRawBufferPointer(first), UnsafeRawBufferPointer(second))
     }
 }
 
@@ -232,8 +233,18 @@ extension ByteRing {
         return (position..<position + whole, 0..<count - whole)
     }
 
+    /// The memory of `range`: what the inlinable readers share, which must not see the storage itself.
+    @unsafe
     @usableFromInline
-    func readablePlaces(of range: Range<UInt64>) -> (Range<Int>, Range<Int>) {
+    func readableMemory(
+        of range: Range<UInt64>
+    ) -> (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) {
+        let (first, second) = readablePlaces(of: range)
+        // Unsafe: the places were checked against the readable range.
+        return unsafe (storage.bytes(first), storage.bytes(second))
+    }
+
+    private func readablePlaces(of range: Range<UInt64>) -> (Range<Int>, Range<Int>) {
         precondition(range.lowerBound >= start && range.upperBound <= end, "read outside the ring")
         return places(of: range.lowerBound, count: Int(range.upperBound - range.lowerBound))
     }

@@ -2,12 +2,11 @@
 ///
 /// All allocation of rings is here, so that a ring can later live in memory that its owner hands in.
 @safe
-@usableFromInline
 struct RingStorage: ~Copyable {
     /// The first byte; dangling never, nil when `capacity` is 0.
-    @usableFromInline let base: UnsafeMutableRawPointer?
+    private let base: UnsafeMutableRawPointer?
     /// Bytes from `base` on that belong to the ring.
-    @usableFromInline let capacity: Int
+    let capacity: Int
 
     /// Memory for `capacity` bytes, not initialised; none at all for 0.
     init(capacity: Int) {
@@ -24,7 +23,6 @@ struct RingStorage: ~Copyable {
     /// The bytes at `range` as a buffer; empty when there is no memory.
     ///
     /// The pointer is good until the storage is replaced: callers use it within one call of the ring.
-    @usableFromInline
     func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
         precondition(range.lowerBound >= 0 && range.upperBound <= capacity, "outside the ring's memory")
         // Unsafe: the bounds were checked against the allocation just above.
