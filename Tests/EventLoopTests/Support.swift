@@ -52,10 +52,15 @@ func loopback(_ family: IPAddress.Family = .ipv4, port: UInt16 = 0) -> NetworkAd
     NetworkAddress(.loopback(family), port: port)
 }
 
-/// Bytes that differ from place to place and from seed to seed.
+/// Bytes that differ from place to place and from seed to seed. They repeat after a prime number of bytes.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var generator = SeededGenerator(seed: seed)
-    return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    let block = (0..<4099).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count + block.count)
+    while bytes.count < count { bytes += block }
+    bytes.removeLast(bytes.count - count)
+    return bytes
 }
 
 /// A path that nothing stands at, in a directory of its own.
@@ -88,7 +93,9 @@ final class StreamRecorder: ByteStreamHandler, StreamListenerHandler {
         let outcome = stream.read(into: &firstSpan, &secondSpan)
         switch outcome {
         case .bytes(let count):
-            bytes += (first + second).prefix(count)
+            first.removeLast(max(0, first.count - count))
+            bytes += first
+            bytes += second[..<max(0, count - first.count)]
         case .endOfStream: hasEnded = true
         case .wouldBlock: break
         case .failed(let error):

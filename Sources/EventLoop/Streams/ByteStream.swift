@@ -300,6 +300,8 @@ public final class ByteStream: FileDescriptorHandler {
     public func descriptorHungUp() {
         // Reported once.
         readEvents?.ignore(.hangUp)
+        // With both directions at their end the connection is over, as it should be.
+        guard !(hasReachedEnd && hasFinishedWriting) else { return }
         handler?.streamBroken(self)
     }
 }
