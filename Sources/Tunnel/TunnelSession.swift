@@ -1,0 +1,145 @@
+import HTTP3
+import Primitives
+import QUIC
+
+/// One tunnel: where it stands, the ring of its outgoing direction and the decoder of its incoming one.
+///
+///     client: [ waiting ] ──stream──► [ requested ] ──2xx───────┐
+///                                                               ▼
+///     server: [ authenticating ] ──yes──► [ dialling ] ──TCP──► [ relaying ] ──both directions ended──► [ closing ]
+///                                                                                                          │
+///     from everywhere: reset, refusal, loss of the connection ──► forgotten ◄──everything acknowledged─────┘
+///
+/// The two directions of `relaying` end one by one:
+///
+///     outgoing: [ open ] ──TCP FIN──► [ ended ]        FINAL_DATA is sent; classic: the stream is finished
+///     incoming: [ open ] ──FINAL_DATA──► [ ended ]     TCP FIN is sent; classic: at the stream's end
+///
+/// A connect-tcp stream is finished only when both have ended, because its clean end says that TCP closed gracefully
+/// (draft-ietf-httpbis-connect-tcp, "Closing Connections").
+final class TunnelSession {
+    /// Where a tunnel stands.
+    enum Phase: Hashable {
+        case waiting
+        case requested
+        case authenticating
+        case dialling
+        case relaying
+        case closing
+    }
+
+    /// How far the direction from TCP to the stream is.
+    enum Outgoing: Hashable {
+        /// TCP may send more.
+        case open
+        /// TCP has sent its FIN, or what it sends is not wanted.
+        case ended
+        /// The stream was finished, and the peer has acknowledged all of it.
+        case acknowledged
+    }
+
+    /// How far the direction from the stream to TCP is.
+    enum Incoming: Hashable {
+        /// More may come.
+        case open
+        /// All was handed to TCP, which was told to send its FIN.
+        case ended
+    }
+
+    /// Whether TCP is to be read.
+    enum Reading: Hashable {
+        /// Not before the tunnel is further.
+        case forbidden
+        /// Now.
+        case wanted
+        /// Not before there is room in the ring.
+        case awaitingRoom
+    }
+
+    /// Whether a `deliver` action is under way.
+    enum Delivery: Hashable {
+        case idle
+        case announced
+    }
+
+    let id: TunnelID
+    /// The form in which it was asked for; a client knows it once the request is sent.
+    var form: TunnelForm
+    var destination: Destination?
+    var stream: StreamID?
+    var phase: Phase
+    var outgoing = Outgoing.open
+    var incoming = Incoming.open
+    var reading = Reading.forbidden
+    var delivery = Delivery.idle
+    var urgency = StreamUrgency.normal
+    /// Whether payload may be sent before the answer.
+    var optimism = TunnelClient.Optimism.afterAnswer
+    /// Whether the client waits to hear that its request arrived.
+    var expectation = RequestReading.Expectation.none
+
+    /// What TCP has sent, until the peer's transport has acknowledged it.
+    let ring: ByteRing
+    /// The ring's offset up to which payload was handed to the stream.
+    var sent: UInt64 = 0
+    /// Payload bytes that were handed to TCP.
+    var delivered: UInt64 = 0
+    var capsules = CapsuleDecoder()
+
+    init(id: TunnelID, phase: Phase, form: TunnelForm, destination: Destination?, ringLimit: Int) {
+        self.id = id
+        self.phase = phase
+        self.form = form
+        self.destination = destination
+        ring = ByteRing(limit: ringLimit)
+    }
+
+    /// The numbers for capsules that are sent: what the peer uses, if it has been heard and nothing was sent before.
+    func draftForSending(_ draft: ConnectTCPDraft) -> ConnectTCPDraft {
+        guard sent == 0, let heard = capsules.draft, heard != draft else { return draft }
+        form = .connectTCP(heard)
+        return heard
+    }
+}
+
+// What events mean in each phase; pure, so that the table can be tested whole.
+extension TunnelSession.Phase {
+    /// What a reset of the stream by the peer, or the loss of the stream, does.
+    enum EndOutcome: Hashable {
+        /// The request has failed: the application is told so.
+        case fail
+        /// TCP is reset, or the attempt to connect given up.
+        case reset
+        /// TCP is closed already: the tunnel is just forgotten.
+        case forget
+    }
+
+    /// RFC 9114 §4.4: a reset stream, or a lost connection, is a TCP reset.
+    var onStreamLost: EndOutcome {
+        switch self {
+        case .waiting, .requested: .fail
+        case .authenticating, .dialling, .relaying: .reset
+        case .closing: .forget
+        }
+    }
+
+    /// What it does when the peer wants no more of what is sent.
+    enum StopOutcome: Hashable {
+        /// An answer that says why may still come.
+        case awaitAnswer
+        /// The tunnel is given up.
+        case reset
+        /// TCP is closed already: the tunnel is just forgotten.
+        case forget
+    }
+
+    /// RFC 9114 §4.4: a peer that stops reading has given the tunnel up; §4.1: but a server may stop a request before its
+    /// answer.
+    var onStopped: StopOutcome {
+        switch self {
+        case .waiting, .requested: .awaitAnswer
+        case .authenticating, .dialling, .relaying: .reset
+        case .closing: .forget
+        }
+    }
+}
