@@ -8,6 +8,7 @@ public final class Resolution: TimerHandler {
     public let name: String
 
     private let loop: EventLoop
+    private let started: Instant
     // Both are let go when the last answer has been delivered.
     private var resolver: Resolver?
     private var handler: (any ResolutionHandler)?
@@ -21,6 +22,7 @@ public final class Resolution: TimerHandler {
         self.resolver = resolver
         self.handler = handler
         loop = resolver.loop
+        started = loop.now
     }
 
     /// Gives it up; the handler hears nothing more.
@@ -63,6 +65,13 @@ public final class Resolution: TimerHandler {
             resolver.finished(self)
         }
         handler.resolution(self, of: family, answered: result)
+    }
+
+    /// libevent tries again when a server fails and calls the end of it a timeout. One that comes before the first time
+    /// limit has passed is none.
+    fileprivate var errorForSilence: ResolutionError {
+        guard let resolver, loop.now - started < resolver.configuration.attemptTimeout else { return .timedOut(name) }
+        return .serverFailure(name, reason: "the server failed (SERVFAIL)")
     }
 
     fileprivate func enterTurn() { loop.enterTurn() }
@@ -114,7 +123,7 @@ private final class Query {
             owner.answered(family, .success(found))
         case GW_DNS_NO_ADDRESS: owner.answered(family, .success([]))
         case GW_DNS_NO_SUCH_NAME: owner.answered(family, .failure(.nameNotFound(name)))
-        case GW_DNS_TIMED_OUT: owner.answered(family, .failure(.timedOut(name)))
+        case GW_DNS_TIMED_OUT: owner.answered(family, .failure(owner.errorForSilence))
         default: owner.answered(family, .failure(.serverFailure(name, reason: reason)))
         }
     }
