@@ -80,6 +80,14 @@ public struct ReceiveBatch: ~Copyable {
         bytes(at: index, 0..<self[index].byteCount)
     }
 
+    /// Lends the bytes of one datagram to a call, for batches that are properties of classes.
+    public mutating func withDatagram<Result>(
+        _ datagram: Int, at index: Int, _ body: (inout MutableSpan<UInt8>) -> Result
+    ) -> Result {
+        var span = self.datagram(datagram, at: index)
+        return body(&span)
+    }
+
     /// The bytes of one datagram of the entry at `index`.
     @_lifetime(&self)
     public mutating func datagram(_ datagram: Int, at index: Int) -> MutableSpan<UInt8> {

@@ -47,6 +47,12 @@ public struct SendQueue: ~Copyable {
         return unsafe _overrideLifetime(span, mutating: &self)
     }
 
+    /// Lends `space()` to a call, for queues that are properties of classes.
+    public mutating func withSpace<Result>(_ body: (inout MutableSpan<UInt8>) -> Result) -> Result {
+        var span = space()
+        return body(&span)
+    }
+
     /// Appends the first `byteCount` bytes of `space()` as one datagram or several of `segmentSize`.
     public mutating func append(
         byteCount: Int, segmentSize: Int, to: NetworkAddress, from: NetworkAddress?, ecn: ECN

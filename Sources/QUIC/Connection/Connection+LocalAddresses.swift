@@ -68,6 +68,9 @@ extension Connection {
         for path in leaving { forget(path, at: now) }
     }
 
+    /// The address that data leaves from.
+    public var activeLocalAddress: NetworkAddress { activePath.local }
+
     /// The paths that are known, the active one first.
     public var networkPaths: [PathStatus] {
         ([activePath] + paths.paths.filter { $0 !== activePath }).map { path in

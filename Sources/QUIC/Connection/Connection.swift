@@ -4,11 +4,11 @@ import TLS
 
 /// One QUIC connection (RFC 9000), as a value that is called and never calls: no sockets, no clock, no threads.
 ///
-/// Inputs are `receive`, `deadlineReached` and the commands. After each of them the owner drains, in this order:
+/// Inputs are `receive`, `deadlineReached` and the commands. After each batch of them the owner drains, in this order:
 ///
-/// 1. `nextDatagrams(into:at:)` until it returns nil,
-/// 2. `nextDeadline`, to arm one timer,
-/// 3. `nextEvent()` until it returns nil.
+/// 1. `nextEvent()` until it returns nil, carrying out what follows from each,
+/// 2. `nextDatagrams(into:at:)` until it returns nil: answers leave together with the acknowledgements,
+/// 3. `nextDeadline`, to arm one timer.
 ///
 /// `receive` does not throw: a bad datagram is dropped and counted, and a violation by the peer moves the connection to
 /// its closing state and shows up as `.closed`.

@@ -1,0 +1,127 @@
+public import EventLoop
+
+/// What answers the commands that come through a control socket.
+public protocol ControlResponder: AnyObject {
+    /// A command: the first line that came, without its end.
+    ///
+    /// Answer with `reply`, now or later, or take the stream over with `takeStream`.
+    func command(_ line: String, on request: ControlRequest)
+}
+
+/// The Unix-domain socket through which other processes of the same user ask a running one for something.
+///
+/// One command for each connection: a line of at most `longestCommand` bytes. The answer is text up to the end of the
+/// stream; or, for commands that say so, the stream becomes something else.
+public final class ControlServer: StreamListenerHandler {
+    /// Bytes in the longest command; a longer one ends the connection.
+    public static let longestCommand = 4096
+    /// Commands under way at once; further connections are closed.
+    public static let maximumRequests = 256
+
+    private unowned let responder: any ControlResponder
+    private var listener: StreamListener?
+    private var requests: [ObjectIdentifier: ControlRequest] = [:]
+
+    /// Listens at `path`; a socket that nobody answers at is replaced.
+    public init(path: String, on loop: EventLoop, responder: any ControlResponder) throws(SystemError) {
+        self.responder = responder
+        listener = try StreamListener(path: path, on: loop, handler: self)
+    }
+
+    /// Stops listening and removes the socket; commands under way are cut off.
+    public func close() {
+        listener?.close()
+        listener = nil
+        for request in requests.values { request.abandon() }
+        requests = [:]
+    }
+
+    /// For the listener.
+    public func listener(_ listener: StreamListener, accepted stream: ByteStream) {
+        guard requests.count < Self.maximumRequests else { return stream.close() }
+        let request = ControlRequest(stream, server: self)
+        requests[ObjectIdentifier(request)] = request
+        stream.setHandler(request)
+        stream.isReading = true
+    }
+
+    /// For the listener.
+    public func listener(_ listener: StreamListener, pausedBy error: SystemError) {}
+
+    func commandCame(_ line: String, on request: ControlRequest) { responder.command(line, on: request) }
+
+    func ended(_ request: ControlRequest) { requests[ObjectIdentifier(request)] = nil }
+}
+
+/// One command and its answer.
+public final class ControlRequest: ByteStreamHandler {
+    private let stream: ByteStream
+    private weak var server: ControlServer?
+    private var received: [UInt8] = []
+    private var reply: [UInt8] = []
+    private var written = 0
+
+    init(_ stream: ByteStream, server: ControlServer) {
+        self.stream = stream
+        self.server = server
+    }
+
+    /// Answers with text and ends the stream.
+    public func reply(_ text: String) {
+        reply = Array(text.utf8)
+        writeReply()
+    }
+
+    /// Hands the stream over; what came after the command's line is returned with it.
+    public func takeStream() -> (stream: ByteStream, received: [UInt8]) {
+        server?.ended(self)
+        return (stream, received)
+    }
+
+    func abandon() { stream.close() }
+
+    /// For the stream.
+    public func streamReadable(_ stream: ByteStream) {
+        var buffer = [UInt8](repeating: 0, count: ControlServer.longestCommand)
+        var region = buffer.mutableSpan
+        switch stream.read(into: &region) {
+        case .bytes(let count): take(buffer.prefix(count))
+        case .wouldBlock: return
+        case .endOfStream, .failed: end()
+        }
+    }
+
+    private func take(_ bytes: ArraySlice<UInt8>) {
+        received += bytes
+        guard let newline = received.firstIndex(of: UInt8(ascii: "\n")) else {
+            if received.count > ControlServer.longestCommand { end() }
+            return
+        }
+        let line = String(decoding: received[..<newline], as: UTF8.self)
+        received.removeFirst(newline + 1)
+        stream.isReading = false
+        server?.commandCame(line, on: self)
+    }
+
+    /// For the stream.
+    public func streamWritable(_ stream: ByteStream) { writeReply() }
+
+    /// For the stream.
+    public func streamBroken(_ stream: ByteStream) { end() }
+
+    private func writeReply() {
+        while written < reply.count {
+            switch stream.write(reply.span.extracting(written..<reply.count)) {
+            case .bytes(let count): written += count
+            case .wouldBlock: return
+            case .failed: return end()
+            }
+        }
+        end()
+    }
+
+    private func end() {
+        stream.close()
+        server?.ended(self)
+    }
+}

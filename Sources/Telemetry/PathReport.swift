@@ -1,0 +1,37 @@
+import Primitives
+public import QUIC
+
+/// A network path as `status` shows it, the same for both roles.
+public enum PathReport {
+    /// The path as a JSON object; times in milliseconds, sizes in bytes.
+    public static func json(_ status: PathStatus) -> JSONValue {
+        .object([
+            .init("local", .string("\(status.path.local)")),
+            .init("remote", .string("\(status.path.remote)")),
+            .init("state", .string(state(status))),
+            .init("rtt_ms", .number(Double(status.smoothedRTT.microseconds) / 1000)),
+            .init("congestion_window", .count(status.congestionWindow.bytes)),
+            .init("bytes_in_flight", .count(status.bytesInFlight.bytes)),
+            .init("datagram_size", .count(status.maximumDatagramSize)),
+            .init("bytes_sent", .count(status.bytesSent)),
+            .init("bytes_received", .count(status.bytesReceived)),
+            .init("packets_lost", .count(status.packetsLost)),
+        ])
+    }
+
+    /// The path on one line, for people.
+    public static func text(_ status: PathStatus) -> String {
+        let rtt = Double(status.smoothedRTT.microseconds / 100) / 10
+        return "\(status.path.local) -> \(status.path.remote) \(state(status)), RTT \(rtt) ms, "
+            + "\(status.bytesSent) bytes out, \(status.bytesReceived) in, \(status.packetsLost) packets lost"
+    }
+
+    private static func state(_ status: PathStatus) -> String {
+        switch (status.use, status.isValidated) {
+        case (.active, true): "active"
+        case (.active, false): "active, being validated"
+        case (.standby, true): "standby"
+        case (.standby, false): "not validated"
+        }
+    }
+}
