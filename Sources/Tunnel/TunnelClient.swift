@@ -56,7 +56,7 @@ public final class TunnelClient {
     public var waitingCount: Int { waiting.count }
 
     /// Takes an event of the QUIC connection.
-    public func receive(_ event: ConnectionEvent, at now: Instant) { relay.receive(event, at: now) }
+    public func receive(_ event: ConnectionEvent, at now: Instant) { http.receive(event, at: now) }
 
     /// The next thing for the driver to do; nil when there is nothing.
     public func nextAction() -> TunnelAction? {
@@ -114,7 +114,7 @@ extension TunnelClient {
         case .established:
             session.phase = .relaying
             relay.actions.append(.opened(session.id))
-            guard session.outgoing == .open else {
+            guard session.outgoing != .stopped else {
                 // The gateway wants no bytes though it says that the tunnel is up.
                 relay.abandon(session, .connectError)
                 return

@@ -30,8 +30,6 @@ public final class TunnelRelay {
     private var byStream: [StreamID: TunnelSession] = [:]
     private var nextID: UInt64 = 0
     var actions: Deque<TunnelAction> = []
-    /// When the last event of the connection came.
-    private var latest = Instant.origin
 
     init(_ http: HTTP3Connection, limits: Limits) {
         self.http = http
@@ -118,7 +116,7 @@ extension TunnelRelay {
     public func bytesArrived(on id: TunnelID) {
         guard let session = sessions[id], session.outgoing == .open else { return }
         send(session)
-        growOrPause(session)
+        if session.ring.freeSpace == 0 { session.reading = .awaitingRoom }
     }
 
     /// TCP will send no more: its FIN was read.
@@ -157,17 +155,6 @@ extension TunnelRelay {
         prioritize(session, stream)
     }
 
-    /// A full ring of which most is on its way is what limits the tunnel, so it grows; else the network is, and TCP waits.
-    private func growOrPause(_ session: TunnelSession) {
-        guard session.ring.freeSpace == 0, let stream = session.stream else { return }
-        let limit = session.ring.limit
-        if limit < limits.maximumRing, http.unsentBytes(on: stream) <= limit / 2 {
-            session.ring.limit = min(limit.multiplyingSaturating(2), limits.maximumRing)
-        } else {
-            session.reading = .awaitingRoom
-        }
-    }
-
     /// Interactive tunnels go first: one that has much to send stands behind them until all of it is acknowledged.
     private func prioritize(_ session: TunnelSession, _ stream: StreamID) {
         let urgency: StreamUrgency
@@ -184,14 +171,27 @@ extension TunnelRelay {
     private func acknowledged(_ session: TunnelSession, _ stream: StreamID) {
         guard let offset = http.connection.acknowledgedRingOffset(on: stream) else { return }
         session.ring.release(upTo: min(offset, session.sent))
-        if session.ring.isEmpty {
-            session.ring.limit = max(session.ring.limit / 2, min(limits.initialRing, limits.maximumRing))
-        }
+        adjustLimit(of: session, stream)
         prioritize(session, stream)
         // A quarter of the ring at a time, so that reads are not small ones.
         guard session.reading == .awaitingRoom, session.ring.freeSpace >= session.ring.limit / 4 else { return }
         session.reading = .wanted
         actions.append(.read(session.id))
+    }
+
+    /// The ring's bound follows the path. When TCP waits for room though most of the ring is on its way, the ring is what
+    /// limits the tunnel, so it doubles, at most once a round trip; when most of it was never sent, the network is. A ring
+    /// that ran empty was larger than it had to be.
+    private func adjustLimit(of session: TunnelSession, _ stream: StreamID) {
+        let limit = session.ring.limit
+        switch session.reading {
+        case .awaitingRoom where http.unsentBytes(on: stream) <= limit / 2:
+            session.ring.limit = min(limit.multiplyingSaturating(2), limits.maximumRing)
+        case .wanted where session.ring.isEmpty:
+            session.ring.limit = max(limit / 2, min(limits.initialRing, limits.maximumRing))
+        case .awaitingRoom, .wanted, .forbidden:
+            break
+        }
     }
 
     func allowReading(_ session: TunnelSession) {
@@ -286,6 +286,8 @@ extension TunnelRelay {
         else { return }
         session.phase = .closing
         http.finish(stream)
+        // Only the stream's end matters now, and it may come later than the tunnel lives.
+        http.discardContent(of: stream)
         actions.append(.close(session.id))
         if session.outgoing == .acknowledged { forget(session) }
     }
@@ -320,17 +322,12 @@ extension TunnelRelay {
         }
     }
 
-    func receive(_ event: ConnectionEvent, at now: Instant) {
-        latest = now
-        http.receive(event, at: now)
-    }
-
     /// Follows an event that concerns both roles alike.
     func handle(_ event: HTTP3Event) {
         switch event {
         case .contentReadable(let stream):
             guard let session = byStream[stream] else { return }
-            session.phase == .closing ? drain(stream) : announceDelivery(session)
+            announceDelivery(session)
         case .streamReset(let stream, let code):
             // Once TCP is closed in both directions, only what was sent matters any more.
             guard let session = byStream[stream], session.phase != .closing else { return }
@@ -363,18 +360,13 @@ extension TunnelRelay {
     private func stopped(_ session: TunnelSession) {
         switch session.phase.onStopped {
         case .awaitAnswer:
-            session.outgoing = .ended
+            session.outgoing = .stopped
             session.reading = .forbidden
         case .reset:
             abandon(session, .connectError)
         case .forget:
             forget(session)
         }
-    }
-
-    /// After TCP was closed only the stream's end matters; whatever else comes is dropped.
-    private func drain(_ stream: StreamID) {
-        _ = http.readContent(of: stream, at: latest) { $0.count }
     }
 
     private func end(_ loss: ConnectionLoss) {

@@ -21,7 +21,7 @@ public final class TunnelServer {
     }
 
     /// Takes an event of the QUIC connection.
-    public func receive(_ event: ConnectionEvent, at now: Instant) { relay.receive(event, at: now) }
+    public func receive(_ event: ConnectionEvent, at now: Instant) { http.receive(event, at: now) }
 
     /// The next thing for the driver to do; nil when there is nothing.
     public func nextAction() -> TunnelAction? {

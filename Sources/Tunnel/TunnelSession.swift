@@ -32,8 +32,10 @@ final class TunnelSession {
     enum Outgoing: Hashable {
         /// TCP may send more.
         case open
-        /// TCP has sent its FIN, or what it sends is not wanted.
+        /// TCP has sent its FIN.
         case ended
+        /// The gateway wants no bytes; its answer is awaited.
+        case stopped
         /// The stream was finished, and the peer has acknowledged all of it.
         case acknowledged
     }

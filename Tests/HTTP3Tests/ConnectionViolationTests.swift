@@ -38,7 +38,7 @@ struct ConnectionViolationTests {
     /// Lets a peer misbehave toward an end of the given role and tells how that end closed the connection. Content is read
     /// as it comes, as an application does.
     private func failure(of victim: Role, after misdeeds: [Misdeed]) throws -> HTTP3ErrorCode? {
-        let pair = TransportPair()
+        let pair = try TransportPair.connected()
         let end = HTTP3End(victim == .server ? pair.server : pair.client)
         let raw = RawEnd(victim == .server ? pair.client : pair.server)
         pair.exchange()
@@ -109,7 +109,7 @@ struct ConnectionViolationTests {
 
     @Test("of a server", arguments: misdeedsOfServers)
     func againstClient(name: String, misdeeds: [Misdeed], code: HTTP3ErrorCode) throws {
-        let pair = TransportPair()
+        let pair = try TransportPair.connected()
         let end = HTTP3End(pair.client)
         let raw = RawEnd(pair.server)
         pair.exchange()
@@ -132,7 +132,7 @@ struct ConnectionViolationTests {
 
     @Test("RFC 9114 §7.2.5: a server that promises, H3_ID_ERROR")
     func promise() throws {
-        let pair = TransportPair()
+        let pair = try TransportPair.connected()
         let end = HTTP3End(pair.client)
         let raw = RawEnd(pair.server)
         pair.exchange()
@@ -176,7 +176,7 @@ struct ConnectionViolationTests {
 
     @Test("RFC 9114 §6.2: the sender of an unknown stream is told to stop")
     func unknownStream() throws {
-        let pair = TransportPair()
+        let pair = try TransportPair.connected()
         let end = HTTP3End(pair.server)
         let raw = RawEnd(pair.client)
         let id = try raw.send(.unidirectional, varint(Grease.number(1 << 20)))
@@ -189,13 +189,13 @@ struct ConnectionViolationTests {
     }
 
     @Test("RFC 9297 §2.1: a datagram that names no possible stream is H3_DATAGRAM_ERROR, others are dropped")
-    func datagrams() {
+    func datagrams() throws {
         for (bytes, code) in [
             ([], .datagramError), ([0x40], .datagramError), (varint(1 << 60), .datagramError), ([0, 1], nil),
         ]
             as [([UInt8], HTTP3ErrorCode?)]
         {
-            let end = HTTP3End(TransportPair().server)
+            let end = HTTP3End(try TransportPair.connected().server)
             end.http.receive(.datagramReceived(bytes), at: end.now)
             end.drain()
             #expect(end.failure == code)

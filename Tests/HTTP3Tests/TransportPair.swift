@@ -1,111 +1,129 @@
+import Cryptography
 import Primitives
 import QUIC
+import TLS
 import Testing
 
-@testable import HTTP3
-
-/// Two connected QUIC connections.
+/// Two QUIC connections with each other and an ideal network between them, in virtual time.
+///
+/// Events stay where they are for the test to take; `exchange()` only carries datagrams and keeps time.
 final class TransportPair {
-    let client = Connection(role: .client)
-    let server = Connection(role: .server)
-    let now = Instant.origin
+    /// Longer than every acknowledgement is delayed, shorter than any other timer of interest.
+    static let settlingTime = Interval.milliseconds(60)
+    /// One way.
+    static let delay = Interval.milliseconds(1)
 
-    init() {
-        client.peer = server
-        server.peer = client
-        client.completeHandshake()
-        server.completeHandshake()
+    private static let clientAddress = NetworkAddress(IPAddress(ipv4: 0x0a00_0001), port: 50_000)
+    private static let serverAddress = NetworkAddress(IPAddress(ipv4: 0x0a00_0002), port: 443)
+
+    private let clientEndpoint: Endpoint
+    private let serverEndpoint: Endpoint
+    let client: Connection
+    let server: Connection
+    private(set) var now = Instant(nanoseconds: 1_000_000_000)
+    private var inFlight: [(at: Instant, to: Role, bytes: [UInt8])] = []
+
+    init(configure: (inout TransportConfiguration) -> Void = { _ in }) throws {
+        var transport = TransportConfiguration()
+        transport.idleTimeout = .seconds(3_600)
+        transport.largestDatagram = 1_200
+        configure(&transport)
+        var options = TLSOptions(applicationProtocols: ["h3"])
+        options.verificationTime = 1_800_000_000
+        let identity = try Identity.generate(
+            CertificateTemplate(names: ["gw.example"], notBefore: 1_700_000_000, notAfter: 1_900_000_000),
+            key: .ed25519)
+        var serverTLS = TLSServerConfiguration(options: options, identity: identity)
+        serverTLS.ticketSecret = SecretBytes([UInt8](repeating: 7, count: 32))
+        let configuration = ServerConfiguration(
+            tls: try TLSContext(server: serverTLS),
+            tokenKey: AddressValidationTokenKey(SecretBytes([UInt8](repeating: 1, count: 32))))
+        serverEndpoint = Endpoint(
+            EndpointConfiguration(
+                transport: transport, server: configuration,
+                resetKey: StatelessResetKey(SecretBytes([UInt8](repeating: 2, count: 32)))),
+            generator: KeyedGenerator(simulationSeed: 1), unixTime: 1_800_000_000)
+        clientEndpoint = Endpoint(
+            EndpointConfiguration(
+                transport: transport, resetKey: StatelessResetKey(SecretBytes([UInt8](repeating: 3, count: 32)))),
+            generator: KeyedGenerator(simulationSeed: 2), unixTime: 1_800_000_000)
+        let clientTLS = try TLSContext(
+            client: TLSClientConfiguration(options: options, trust: .anchors([identity.certificate])))
+        let handle = try clientEndpoint.connect(
+            ClientParameters(
+                remote: Self.serverAddress, local: Self.clientAddress, serverName: "gw.example", tls: clientTLS),
+            at: now)
+        client = try #require(clientEndpoint.connection(handle))
+        // The server's connection exists from the client's first datagram on.
+        var first = [UInt8](repeating: 0, count: 65_536)
+        var span = first.mutableSpan
+        let transmission = try #require(client.nextDatagrams(into: &span, at: now))
+        var datagram = Array(first[..<transmission.byteCount])
+        var input = datagram.mutableSpan
+        guard
+            case .accepted(let accepted) = serverEndpoint.receive(
+                &input, from: Self.clientAddress, to: Self.serverAddress, ecn: .notCapable, at: now)
+        else { throw NotAccepted() }
+        server = try #require(serverEndpoint.connection(accepted))
     }
 
-    /// Carries everything that waits to be sent to the other end, until nothing does.
+    struct NotAccepted: Error {}
+
+    /// A pair whose handshake is over.
+    static func connected(configure: (inout TransportConfiguration) -> Void = { _ in }) throws -> TransportPair {
+        let pair = try TransportPair(configure: configure)
+        pair.exchange()
+        #expect(pair.client.isHandshakeComplete && pair.server.isHandshakeComplete)
+        return pair
+    }
+
+    /// Lets both ends send until nothing is under way.
     func exchange() {
-        while client.flush(budget: 1 << 20) || server.flush(budget: 1 << 20) {}
-    }
-}
-
-/// An end that speaks HTTP/3, with everything it told.
-final class HTTP3End {
-    let http: HTTP3Connection
-    let now = Instant.origin
-    var events: [HTTP3Event] = []
-
-    init(_ connection: Connection, configure: (inout HTTP3Connection.Configuration) -> Void = { _ in }) {
-        var configuration = HTTP3Connection.Configuration(greaseSeed: 0x1234)
-        configure(&configuration)
-        http = HTTP3Connection(connection, configuration: configuration)
-    }
-
-    /// Takes what the transport has to tell.
-    func drain() {
-        while let event = http.connection.nextEvent() { http.receive(event, at: now) }
-        while let event = http.nextEvent() { events.append(event) }
-    }
-
-    /// The connection error for which this end closed the connection.
-    var failure: HTTP3ErrorCode? {
-        for case .failed(let error) in events { return error.code }
-        return nil
-    }
-
-    var requests: [(id: StreamID, head: RequestHead)] {
-        events.compactMap { if case .request(let id, let head) = $0 { (id, head) } else { nil } }
-    }
-
-    var responses: [(id: StreamID, head: ResponseHead)] {
-        events.compactMap { if case .response(let id, let head) = $0 { (id, head) } else { nil } }
-    }
-
-    /// Reads all content there is.
-    func content(of id: StreamID) -> (bytes: [UInt8], state: ContentState) {
-        var bytes: [UInt8] = []
-        let state = http.readContent(of: id, at: now) { span in
-            for index in span.indices { bytes.append(span[index]) }
-            return span.count
+        var end = now + Self.settlingTime
+        while true {
+            if send(client, .client) || send(server, .server) { end = now + Self.settlingTime }
+            let deadlines = [client.nextDeadline(), server.nextDeadline()].compactMap { $0 }
+            guard let next = (deadlines + inFlight.map(\.at)).min(), next <= end else { break }
+            now = max(now, next)
+            deliver()
+            for connection in [client, server] {
+                if let deadline = connection.nextDeadline(), deadline <= now { connection.deadlineReached(at: now) }
+            }
         }
-        return (bytes, state)
-    }
-}
-
-/// An end whose bytes a test writes itself.
-final class RawEnd {
-    let connection: Connection
-    var resets: [StreamID: HTTP3ErrorCode] = [:]
-    var stops: [StreamID: HTTP3ErrorCode] = [:]
-    var received: [StreamID: [UInt8]] = [:]
-    var finished: Set<StreamID> = []
-
-    init(_ connection: Connection) { self.connection = connection }
-
-    /// Opens a stream and writes to it; `fin` ends it.
-    @discardableResult
-    func send(_ direction: StreamDirection, _ bytes: [UInt8], _ fin: Fin = .more) throws -> StreamID {
-        let id = try #require(connection.openStream(direction))
-        connection.write(bytes.span, to: id)
-        if fin == .end { connection.finish(id) }
-        return id
+        now = end
     }
 
-    func drain() {
-        while let event = connection.nextEvent() {
-            switch event {
-            case .streamReset(let id, let code): resets[id] = HTTP3ErrorCode(rawValue: code)
-            case .streamStopped(let id, let code): stops[id] = HTTP3ErrorCode(rawValue: code)
-            case .streamReadable(let id):
-                received[id, default: []] += connection.read(from: id, atMost: 1 << 20)
-                if connection.isFinishedReading(id) { finished.insert(id) }
-            default: break
+    private func send(_ connection: Connection, _ role: Role) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        func fill() -> Transmission? {
+            var span = buffer.mutableSpan
+            return connection.nextDatagrams(into: &span, at: now)
+        }
+        var hasSent = false
+        while let transmission = fill() {
+            hasSent = true
+            for start in stride(from: 0, to: transmission.byteCount, by: transmission.segmentSize) {
+                let end = min(start + transmission.segmentSize, transmission.byteCount)
+                inFlight.append((now + Self.delay, role.peer, Array(buffer[start..<end])))
+            }
+        }
+        return hasSent
+    }
+
+    private func deliver() {
+        let due = inFlight.filter { $0.at <= now }
+        inFlight.removeAll { $0.at <= now }
+        for (_, to, datagram) in due {
+            var bytes = datagram
+            var span = bytes.mutableSpan
+            switch to {
+            case .client:
+                _ = clientEndpoint.receive(
+                    &span, from: Self.serverAddress, to: Self.clientAddress, ecn: .notCapable, at: now)
+            case .server:
+                _ = serverEndpoint.receive(
+                    &span, from: Self.clientAddress, to: Self.serverAddress, ecn: .notCapable, at: now)
             }
         }
     }
 }
-
-/// A control stream with settings and what follows them.
-func controlStream(_ rest: [UInt8] = []) -> [UInt8] { [0] + frame(4, []) + rest }
-
-/// A HEADERS frame.
-func headers(_ fields: [Field]) -> [UInt8] { frame(1, FieldSectionEncoder.encode(fields)) }
-
-/// HEADERS of a request for a resource.
-let getHeaders = headers(RequestHead(.resource(method: "GET", scheme: "https", authority: "gw", path: "/")).allFields)
-/// HEADERS of a classic CONNECT.
-let connectHeaders = headers(RequestHead(.connect(authority: "build.internal:22")).allFields)

@@ -26,8 +26,10 @@ extension HTTP3Connection {
             guard connection.isFinishedReading(id) else { return }
             try endedInHead(request, id)
         case .content, .tunnel, .trailers:
-            if connection.readableBytes(on: id) > 0 || connection.isFinishedReading(id) {
-                events.append(.contentReadable(id))
+            guard connection.readableBytes(on: id) > 0 || connection.isFinishedReading(id) else { return }
+            switch request.reader {
+            case .user: events.append(.contentReadable(id))
+            case .nobody: _ = try readContent(request, id) { $0.count }
             }
         case .ended:
             break
@@ -114,6 +116,29 @@ extension HTTP3Connection {
     /// sender.
     public func readContent(of id: StreamID, at now: Instant, _ body: (Span<UInt8>) -> Int) -> ContentState {
         guard let request = requests[id], request.receiving != .ended, request.receiving != .head else { return .gone }
+        do throws(HTTP3Error) {
+            return try readContent(request, id, body)
+        } catch {
+            fail(error, at: now)
+            return .gone
+        }
+    }
+
+    /// From here on content is dropped as it comes; only a violation of the rules still matters. Unlike `stopReading`, it
+    /// lets the peer finish.
+    public func discardContent(of id: StreamID) {
+        guard let request = requests[id], request.receiving != .ended else { return }
+        request.reader = .nobody
+        do throws(HTTP3Error) {
+            try requestReadable(id)
+        } catch {
+            fail(error, at: latest)
+        }
+    }
+
+    private func readContent(
+        _ request: RequestStream, _ id: StreamID, _ body: (Span<UInt8>) -> Int
+    ) throws(HTTP3Error) -> ContentState {
         var outcome: Result<Pace, HTTP3Error> = .success(.more)
         let count = connection.withReadableBytes(on: id) { first, second in
             var total = 0
@@ -132,12 +157,7 @@ extension HTTP3Connection {
             return total
         }
         connection.consume(count, from: id)
-        do throws(HTTP3Error) {
-            return try contentState(after: try outcome.get(), request, id)
-        } catch {
-            fail(error, at: now)
-            return .gone
-        }
+        return try contentState(after: try outcome.get(), request, id)
     }
 
     /// Whether the reader wants more at once.

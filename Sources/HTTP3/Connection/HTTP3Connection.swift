@@ -42,6 +42,8 @@ public final class HTTP3Connection {
     }
 
     var state = State.open
+    /// When the latest event came: commands carry no time.
+    var latest = Instant.origin
     var events: Deque<HTTP3Event> = []
 
     /// Our control stream, once it is open.
@@ -83,6 +85,7 @@ public final class HTTP3Connection {
     /// Takes an event of the QUIC connection; those that are not HTTP/3's business have no effect.
     public func receive(_ event: ConnectionEvent, at now: Instant) {
         guard state == .open else { return }
+        latest = now
         do throws(HTTP3Error) {
             try handle(event)
         } catch {

@@ -43,10 +43,19 @@ final class RequestStream {
         case connect
     }
 
+    /// Who reads the content.
+    enum Reader: Hashable {
+        /// The user of the connection, when it likes.
+        case user
+        /// Nobody: it is read and dropped as it comes.
+        case nobody
+    }
+
     var decoder: FrameDecoder
     var receiving = Receiving.head
     var sending = Sending.open
     var kind = Kind.resource
+    var reader = Reader.user
 
     init(readBy role: Role) {
         decoder = FrameDecoder(.request, readBy: role)

@@ -1,0 +1,281 @@
+import HTTP3
+import Primitives
+import QUIC
+import Testing
+
+@testable import Tunnel
+
+/// A pair with extended CONNECT, and one whose gateway does not announce it.
+private func pair(_ form: String, limits: TunnelRelay.Limits = .init()) throws -> TunnelPair {
+    try TunnelPair.connected(limits: limits) { if form == "classic" { $0.extendedConnect = .notAnnounced } }
+}
+
+private let forms = ["connect-tcp", "classic"]
+
+@Suite("Relaying")
+struct RelayTests {
+    @Test("bytes go both ways, both ends finish, and nothing is left", arguments: forms)
+    func bothWays(form: String) throws {
+        var generator = SeededGenerator(seed: 22)
+        let pair = try pair(form)
+        let (id, app) = pair.open(buildServer)
+        app.outgoing = randomBytes(100_000, using: &generator)
+        let request = app.outgoing
+        pair.run()
+        let origin = try #require(pair.gateway.sockets.values.first)
+        #expect(pair.local.log.contains(.opened(id)))
+        #expect(origin.received == request)
+        origin.outgoing = randomBytes(150_000, using: &generator)
+        let response = origin.outgoing
+        origin.sendsFin = true
+        pair.run()
+        #expect(app.received == response)
+        #expect(app.hasFin && !origin.hasFin)
+        #expect(!app.wasClosed && !origin.wasClosed)
+        app.sendsFin = true
+        pair.run()
+        #expect(origin.hasFin)
+        #expect(app.wasClosed && origin.wasClosed)
+        #expect(!app.wasReset && !origin.wasReset)
+        #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
+        #expect(pair.client.http.openRequestCount == 0 && pair.server.http.openRequestCount == 0)
+        #expect(pair.client.relay.memory == 0)
+    }
+
+    @Test("either end may finish first, and the other direction goes on", arguments: forms)
+    func halfClose(form: String) throws {
+        let pair = try pair(form)
+        let (_, app) = pair.open(buildServer)
+        app.outgoing = [1, 2, 3]
+        app.sendsFin = true
+        pair.run()
+        let origin = try #require(pair.gateway.sockets.values.first)
+        #expect(origin.received == [1, 2, 3] && origin.hasFin)
+        #expect(!app.hasFin && !app.wasClosed && !origin.wasClosed)
+        for round in 0..<3 {
+            origin.outgoing = Array(repeating: UInt8(round), count: 5000)
+            pair.run()
+            #expect(app.received.count == 5000 * (round + 1))
+        }
+        origin.sendsFin = true
+        pair.run()
+        #expect(app.hasFin && app.wasClosed && origin.wasClosed)
+        #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
+    }
+
+    @Test("both ends finish at the same time", arguments: forms)
+    func simultaneousClose(form: String) throws {
+        let pair = try pair(form)
+        let (_, app) = pair.open(buildServer)
+        pair.run()
+        let origin = try #require(pair.gateway.sockets.values.first)
+        app.sendsFin = true
+        origin.sendsFin = true
+        pair.run()
+        #expect(app.hasFin && origin.hasFin && app.wasClosed && origin.wasClosed)
+        #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
+    }
+
+    @Test(
+        "a TCP reset on one side is one on the other, never an end of file", arguments: forms, [Role.client, .server])
+    func reset(form: String, side: Role) throws {
+        let pair = try pair(form)
+        let (id, app) = pair.open(buildServer)
+        pair.run()
+        let (gatewayID, origin) = try #require(pair.gateway.sockets.first)
+        app.outgoing = [1, 2, 3]
+        pair.run()
+        if side == .client {
+            pair.client.relay.resetArrived(on: id)
+        } else {
+            pair.server.relay.resetArrived(on: gatewayID)
+        }
+        pair.run()
+        #expect(app.wasReset && origin.wasReset)
+        #expect(!app.hasFin && !origin.hasFin && !app.wasClosed && !origin.wasClosed)
+        #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
+        #expect(pair.client.http.openRequestCount == 0 && pair.server.http.openRequestCount == 0)
+    }
+
+    @Test("a reset after a FIN in the other direction is passed on too", arguments: forms)
+    func resetAfterFin(form: String) throws {
+        let pair = try pair(form)
+        let (id, app) = pair.open(buildServer)
+        pair.run()
+        let (gatewayID, origin) = try #require(pair.gateway.sockets.first)
+        app.sendsFin = true
+        pair.run()
+        #expect(origin.hasFin)
+        origin.outgoing = [9]
+        pair.run()
+        pair.server.relay.resetArrived(on: gatewayID)
+        pair.run()
+        #expect(app.received == [9] && app.wasReset && !app.hasFin)
+        #expect(pair.local.log.last == .reset(id))
+    }
+
+    @Test("the end of a stream that came before the driver looked is not forgotten")
+    func lateLook() throws {
+        let pair = try pair("connect-tcp")
+        let (id, app) = pair.open(buildServer)
+        pair.run()
+        let (gatewayID, origin) = try #require(pair.gateway.sockets.first)
+        origin.sendsFin = true
+        pair.run()
+        #expect(app.hasFin)
+        // The local driver is busy while the gateway's side ends in both directions.
+        pair.client.relay.finArrived(on: id)
+        for _ in 0..<5 {
+            pair.transport.exchange()
+            pair.gateway.turn()
+        }
+        #expect(origin.wasClosed)
+        #expect(pair.server.relay.session(gatewayID) == nil)
+        pair.run()
+        #expect(pair.client.relay.count == 0)
+        #expect(pair.client.http.openRequestCount == 0 && pair.server.http.openRequestCount == 0)
+    }
+
+    @Test("a stalled reader stalls its own tunnel and no other", arguments: forms)
+    func backPressure(form: String) throws {
+        var generator = SeededGenerator(seed: 4)
+        let pair = try pair(form)
+        let (_, slow) = pair.open(buildServer)
+        pair.run()
+        let origin = try #require(pair.gateway.sockets.values.first)
+        slow.room = 0
+        let bytes = randomBytes(1 << 20, using: &generator)
+        origin.outgoing = bytes
+        pair.run(turns: 20)
+        // The ring and the stream's window are full, and nothing more was taken.
+        #expect(slow.received.isEmpty)
+        #expect(!origin.outgoing.isEmpty)
+        let left = origin.outgoing.count
+        pair.run()
+        #expect(origin.outgoing.count == left)
+
+        let (_, quick) = pair.open(Destination(.name("other.internal"), port: 80))
+        quick.outgoing = Array(repeating: 7, count: 50_000)
+        pair.run()
+        let other = try #require(pair.gateway.sockets.max { $0.key < $1.key }?.value)
+        #expect(other.received.count == 50_000)
+        other.outgoing = Array(repeating: 8, count: 50_000)
+        pair.run()
+        #expect(quick.received.count == 50_000)
+
+        // Drop by drop at first, then freely.
+        for _ in 0..<20 {
+            slow.room = Int.random(in: 1...3000, using: &generator)
+            pair.run(turns: 1)
+        }
+        slow.room = .max
+        origin.sendsFin = true
+        pair.run(turns: 60)
+        #expect(slow.received == bytes)
+        #expect(slow.hasFin)
+    }
+
+    @Test("the ring grows while it is what limits the tunnel, up to its bound, and is empty at last")
+    func ringGrowth() throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = 4096
+        limits.maximumRing = 64 * 1024
+        let pair = try pair("connect-tcp", limits: limits)
+        let (id, app) = pair.open(buildServer)
+        app.outgoing = Array(repeating: 1, count: 2 << 20)
+        var largest = 0
+        for _ in 0..<200 where !app.outgoing.isEmpty {
+            pair.run(turns: 1)
+            largest = max(largest, pair.client.relay.ring(of: id)?.limit ?? 0)
+        }
+        #expect(largest == limits.maximumRing)
+        pair.run(turns: 20)
+        #expect(try #require(pair.gateway.sockets.values.first).received.count == 2 << 20)
+        #expect(pair.client.relay.ring(of: id)?.isEmpty == true)
+    }
+
+    @Test("an idle tunnel holds no ring memory")
+    func idleMemory() throws {
+        let pair = try pair("connect-tcp")
+        let (_, app) = pair.open(buildServer)
+        app.outgoing = Array(repeating: 1, count: 10_000)
+        pair.run()
+        pair.client.relay.releaseUnusedMemory()
+        #expect(pair.client.relay.count == 1)
+        #expect(pair.client.relay.memory == 0)
+        #expect(pair.server.relay.memory == 0)
+    }
+
+    @Test("a lost connection resets every tunnel and fails those that wait", arguments: forms)
+    func connectionLost(form: String) throws {
+        let pair = try pair(form)
+        let (up, app) = pair.open(buildServer)
+        pair.run()
+        let slow = Destination(.name("slow.internal"), port: 1)
+        pair.silent = [slow]
+        let (waiting, _) = pair.open(slow, .afterAnswer)
+        pair.run()
+        pair.transport.server.close(errorCode: 0x100, reason: "restart", at: pair.transport.now)
+        pair.run()
+        #expect(app.wasReset)
+        #expect(
+            Array(pair.local.log.suffix(3))
+                == [.reset(up), .failed(waiting, .connectionLost, .untouched), .ended(.transport)])
+        #expect(pair.client.relay.count == 0)
+        let (late, _) = pair.open(buildServer)
+        pair.run(turns: 1)
+        #expect(pair.local.log.last == .failed(late, .connectionLost, .untouched))
+        #expect(!pair.client.isAcceptingTunnels)
+    }
+
+    @Test("many tunnels with random traffic deliver exactly what was sent", arguments: forms)
+    func manyTunnels(form: String) throws {
+        var generator = SeededGenerator(seed: 2024)
+        let pair = try pair(form)
+        var tunnels: [(app: FakeTCP, sent: [UInt8])] = []
+        for index in 0..<12 {
+            let (_, app) = pair.open(Destination(.name("host\(index).internal"), port: 80))
+            let bytes = randomBytes(Int.random(in: 0...40_000, using: &generator), using: &generator)
+            app.outgoing = bytes
+            app.sendsFin = Bool.random(using: &generator)
+            tunnels.append((app, bytes))
+        }
+        pair.run()
+        let origins = pair.gateway.sockets.sorted { $0.key < $1.key }.map(\.value)
+        #expect(origins.count == 12)
+        var answers: [[UInt8]] = []
+        for origin in origins {
+            origin.outgoing = randomBytes(Int.random(in: 0...40_000, using: &generator), using: &generator)
+            answers.append(origin.outgoing)
+            origin.sendsFin = true
+        }
+        for _ in 0..<10 {
+            for (app, _) in tunnels { app.room = Int.random(in: 0...9000, using: &generator) }
+            pair.run(turns: 1)
+        }
+        for (app, _) in tunnels {
+            app.room = .max
+            app.sendsFin = true
+        }
+        pair.run()
+        for index in 0..<12 {
+            #expect(origins[index].received == tunnels[index].sent)
+            #expect(tunnels[index].app.received == answers[index])
+            #expect(tunnels[index].app.wasClosed && origins[index].wasClosed)
+        }
+        #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
+    }
+
+    @Test("statistics tell what a tunnel has carried")
+    func statistics() throws {
+        let pair = try pair("connect-tcp")
+        let (id, app) = pair.open(buildServer)
+        app.outgoing = [1, 2, 3]
+        pair.run()
+        try #require(pair.gateway.sockets.values.first).outgoing = [4, 5]
+        pair.run()
+        #expect(
+            pair.client.relay.statistics
+                == [.init(id: id, destination: buildServer, sent: 3, delivered: 2, buffered: 0)])
+    }
+}
