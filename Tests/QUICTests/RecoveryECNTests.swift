@@ -68,6 +68,7 @@ struct RecoveryECNTests {
             state: .capable),
         Case(name: "all marked packets lost", steps: [.sent(10), .lost(10)], state: .failed),
         Case(name: "all but one lost", steps: [.sent(10), .lost(9)], state: .unknown),
+        Case(name: "ten of a larger batch lost", steps: [.sent(64), .lost(10)], state: .unknown),
         Case(name: "few lost while testing", steps: [.sent(5), .lost(5)], state: .testing),
         Case(
             name: "lost while testing, and the rest later", steps: [.sent(5), .lost(5), .sent(5), .lost(5)],

@@ -180,9 +180,10 @@ struct RecoveryFlowModelTests {
     @Test(arguments: [CongestionAlgorithm.newReno, .cubic])
     func usesTheBottleneck(algorithm: CongestionAlgorithm) throws {
         var flow = Flow(algorithm, Self.link)
-        let utilisation = try flow.utilisation(from: 1_000, to: 6_000)
+        let utilisation = try flow.utilisation(from: 1_000, to: 4_000)
         #expect(utilisation > 0.97, "\(utilisation)")
-        #expect(flow.dropped * 50 < flow.sent, "\(flow.dropped) of \(flow.sent) lost")
+        // What slow start overshot by, and little since.
+        #expect(flow.dropped < 300, "\(flow.dropped) of \(flow.sent) lost")
         #expect(flow.path.persistentCongestionCount == 0)
         #expect(flow.path.spuriousLosses == 0)
     }
@@ -192,7 +193,7 @@ struct RecoveryFlowModelTests {
         var link = Self.link
         link.queueBytes = 30_000
         var flow = Flow(algorithm, link)
-        let utilisation = try flow.utilisation(from: 2_000, to: 8_000)
+        let utilisation = try flow.utilisation(from: 2_000, to: 5_000)
         #expect(utilisation > 0.75, "\(utilisation)")
     }
 
@@ -224,7 +225,7 @@ struct RecoveryFlowModelTests {
         var link = Self.link
         link.lossEvery = 1_000
         var flow = Flow(algorithm, link)
-        let utilisation = try flow.utilisation(from: 1_000, to: 6_000)
+        let utilisation = try flow.utilisation(from: 1_000, to: 4_000)
         // RFC 9438 §5.2: Reno's share is 1.22 packets over the root of the loss rate in a round trip: here 0.46.
         #expect(utilisation > 0.4, "\(utilisation)")
         #expect(flow.path.persistentCongestionCount == 0)
@@ -236,7 +237,7 @@ struct RecoveryFlowModelTests {
         var reno = Flow(.newReno, link)
         var cubic = Flow(.cubic, link)
         let (slow, fast) = (
-            try reno.utilisation(from: 2_000, to: 10_000), try cubic.utilisation(from: 2_000, to: 10_000)
+            try reno.utilisation(from: 2_000, to: 8_000), try cubic.utilisation(from: 2_000, to: 8_000)
         )
         #expect(fast > slow + 0.05, "\(fast) against \(slow)")
         #expect(fast > 0.8, "\(fast)")
@@ -247,7 +248,7 @@ struct RecoveryFlowModelTests {
         link.queueBytes = 300_000
         link.markAbove = 40_000
         var flow = Flow(.cubic, link)
-        let utilisation = try flow.utilisation(from: 1_000, to: 6_000)
+        let utilisation = try flow.utilisation(from: 1_000, to: 4_000)
         #expect(utilisation > 0.95, "\(utilisation)")
         #expect(flow.dropped == 0)
         #expect(flow.path.ecn.state == .capable)
@@ -276,11 +277,11 @@ struct RecoveryFlowModelTests {
     @Test(arguments: [CongestionAlgorithm.newReno, .cubic])
     func outageIsPersistentCongestionAndTheFlowRecovers(algorithm: CongestionAlgorithm) throws {
         var link = Self.link
-        link.outage = 1_000..<3_000
+        link.outage = 1_000..<2_500
         var flow = Flow(algorithm, link)
-        try flow.run(until: 3_000)
+        try flow.run(until: 2_500)
         #expect(flow.timer.probeCount >= 3)
-        let utilisation = try flow.utilisation(from: 6_000, to: 8_000)
+        let utilisation = try flow.utilisation(from: 4_500, to: 5_500)
         #expect(utilisation > 0.9, "\(utilisation)")
         #expect(flow.path.persistentCongestionCount == 1)
         #expect(flow.timer.probeCount == 0)

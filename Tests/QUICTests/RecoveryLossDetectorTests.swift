@@ -327,6 +327,20 @@ struct RecoveryPathsTests {
         #expect(new.datagramSize == MTUDiscovery.base)
     }
 
+    @Test func aPathThatContinuesTheBooksOfAnotherIsTheSamePathToLossDetection() throws {
+        var bench = DetectorBench(pathCount: 2)
+        bench.send(at(0), path: 0)
+        try bench.receive([0...0], at: at(100))
+        for _ in 0..<4 { bench.send(at(100), path: 0) }
+        // A NAT forgot the port: what is in flight to the old one is gone.
+        bench.paths.paths[1].adoptBooks(of: bench.paths.paths[0])
+        for _ in 0..<4 { bench.send(at(110), path: 1) }
+        try bench.receive([5...8], at: at(210))
+        #expect(bench.lost == [1, 2, 3, 4])
+        #expect(bench.paths.paths[0].bytesInFlight == 0)
+        #expect(bench.paths.paths[1].congestion.congestionEventCount == 0)
+    }
+
     @Test func pathsAreFoundByNameAndAddresses() {
         let bench = DetectorBench(pathCount: 3)
         let second = bench.paths.paths[1]

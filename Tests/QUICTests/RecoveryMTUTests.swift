@@ -112,6 +112,17 @@ struct RecoveryMTUTests {
         #expect(mtu.blackHoleCount == 0)
     }
 
+    @Test func smallerPacketsAboveTheBaseDoNotHideABlackHole() {
+        var mtu = MTUDiscovery(ceiling: 1_472)
+        _ = search(&mtu, limit: 1_472)
+        for _ in 0..<3 {
+            mtu.packetLost(1_472)
+            mtu.lossesProcessed(at: at(0))
+            mtu.packetAcknowledged(1_300)
+        }
+        #expect(mtu.currentSize == 1_200)
+    }
+
     @Test func detectorDrivesProbesAndBlackHoles() throws {
         var bench = DetectorBench()
         bench.send(at(0), size: 1_372, kind: .probe(mtu: 1_372))

@@ -69,6 +69,16 @@ struct RecoveryRateSamplerTests {
         #expect(sampler.estimate == BitRate(bitsPerSecond: 800_000))
     }
 
+    @Test func aFullWindowIsNotTheApplicationsLimit() throws {
+        var bench = DetectorBench()
+        while bench.path.windowAvailable > 0 { bench.send(at(0)) }
+        bench.path.applicationLimited()
+        try bench.receive([0...3], at: at(20))
+        bench.send(at(20))
+        try bench.receive([0...10], at: at(40))
+        #expect(!bench.path.deliveryRate.isLatestApplicationLimited)
+    }
+
     @Test func samplesOverLessThanARoundTripAreNoise() {
         var sampler = RateSampler()
         let mark = sampler.packetSent(bytesInFlight: 0, at: at(0))

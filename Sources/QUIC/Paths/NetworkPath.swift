@@ -10,6 +10,10 @@ final class NetworkPath {
     /// The peer's address on the path.
     var remote: NetworkAddress
 
+    /// The first of the paths whose books this one continues, itself if none. They are one path of the network: packets
+    /// that overtake each other on them are judged as on one.
+    private(set) var lineage: NetworkPathID
+
     /// Round-trip times.
     var rtt = RTTEstimator()
     /// The congestion window.
@@ -54,6 +58,7 @@ final class NetworkPath {
         ceiling: Int
     ) {
         self.id = id
+        lineage = id
         self.local = local
         self.remote = remote
         mtu = MTUDiscovery(ceiling: ceiling)
@@ -82,8 +87,9 @@ final class NetworkPath {
         windowAvailable == 0 ? nil : pacer.nextSendTime(for: mtu.currentSize, at: now)
     }
 
-    /// Notes that the application has nothing more to send though the window has room.
+    /// Notes that the application has nothing more to send; of no account while the window is full.
     func applicationLimited() {
+        guard windowAvailable > 0 else { return }
         deliveryRate.applicationLimited(bytesInFlight: bytesInFlight)
     }
 
@@ -195,6 +201,7 @@ final class NetworkPath {
     /// Starts the books anew, because the peer's address changed and the path with it (RFC 9000 §9.4). What is in flight
     /// stays in flight.
     func resetBooks() {
+        lineage = id
         rtt = RTTEstimator()
         congestion = CongestionController(congestion.algorithm, datagramSize: MTUDiscovery.base)
         pacer = Pacer(
@@ -207,6 +214,7 @@ final class NetworkPath {
     /// Continues the books of `other`, because only the peer's port changed: most likely a NAT that forgot, and the same
     /// path (RFC 9000 §9.4). Bytes in flight stay with the path they left on.
     func adoptBooks(of other: NetworkPath) {
+        lineage = other.lineage
         rtt = other.rtt
         congestion = other.congestion
         pacer = other.pacer

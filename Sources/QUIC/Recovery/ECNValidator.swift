@@ -34,8 +34,9 @@ struct ECNValidator: Equatable, Sendable {
 
     /// Notes a packet that left with ECT(0).
     mutating func markedPacketSent() {
-        guard state == .testing else { return }
+        guard state == .testing || state == .unknown else { return }
         markedSent += 1
+        // A batch that was begun while testing may bring a few more.
         if markedSent >= Self.testingPackets { state = .unknown }
     }
 

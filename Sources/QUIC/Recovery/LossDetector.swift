@@ -3,8 +3,8 @@ import Primitives
 /// Detects which packets of one packet number space arrived and which are lost (RFC 9002 §6.1, appendix A).
 ///
 /// One packet number space may be sent over several network paths, one after the other or, while probing, at once. A packet
-/// is judged against later packets of its own path (packet threshold and time threshold with that path's round-trip time);
-/// an acknowledgement of a later packet on another path only makes it lost after that path's probe timeout. Books of
+/// is judged against later packets of its own path, or of one that continues its books (packet threshold and time threshold
+/// with that path's round-trip time); an acknowledgement of a later packet on another path only makes it lost after that path's probe timeout. Books of
 /// other paths are never touched.
 struct LossDetector {
     /// Later packets of the path that must be acknowledged before one is lost (RFC 9002 §6.1.1: kPacketThreshold).
@@ -27,14 +27,14 @@ struct LossDetector {
     var maxAckDelay: Interval = .milliseconds(25)
 
     var ledger = SentPacketLedger()
-    /// What was acknowledged on each path; paths are few.
+    /// What was acknowledged on each path, under the name of its lineage; paths are few.
     private var progress: [PathProgress] = []
     private var skipped: [UInt64] = []
     private var ecnCounts = ECNCounts()
     private var markedSent: UInt64 = 0
 
     private struct PathProgress {
-        var path: NetworkPathID
+        var lineage: NetworkPathID
         var largestAcknowledged: UInt64
     }
 
@@ -141,8 +141,8 @@ struct LossDetector {
         if number >= settling.largest?.number ?? 0 {
             settling.largest = .init(number: number, timeSent: packet.timeSent, path: packet.path)
         }
-        noteProgress(of: packet.path, to: number, paths: paths)
         let path = paths[packet.path]
+        noteProgress(of: path?.lineage ?? packet.path, to: number, paths: paths)
         if case .lost(at: let lostAt) = entry.state {
             path?.lossWasSpurious(packet, lostAt: lostAt)
             outcome.appendAcknowledgedLate(packet)
@@ -153,17 +153,17 @@ struct LossDetector {
         outcome.appendAcknowledged(packet)
     }
 
-    private mutating func noteProgress(of path: NetworkPathID, to number: UInt64, paths: NetworkPathTable) {
-        for index in progress.indices where progress[index].path == path {
+    private mutating func noteProgress(of lineage: NetworkPathID, to number: UInt64, paths: NetworkPathTable) {
+        for index in progress.indices where progress[index].lineage == lineage {
             if progress[index].largestAcknowledged < number { progress[index].largestAcknowledged = number }
             return
         }
-        progress.removeAll { paths[$0.path] == nil }
-        progress.append(PathProgress(path: path, largestAcknowledged: number))
+        progress.removeAll { entry in !paths.paths.contains { $0.lineage == entry.lineage } }
+        progress.append(PathProgress(lineage: lineage, largestAcknowledged: number))
     }
 
-    private func largestAcknowledged(on path: NetworkPathID) -> UInt64? {
-        for entry in progress where entry.path == path { return entry.largestAcknowledged }
+    private func largestAcknowledged(in lineage: NetworkPathID) -> UInt64? {
+        for entry in progress where entry.lineage == lineage { return entry.largestAcknowledged }
         return nil
     }
 
@@ -231,7 +231,7 @@ struct LossDetector {
     /// When a packet below the largest acknowledged one counts as lost; nil when it does already.
     private func lossDeadline(of packet: SentPacket, paths: NetworkPathTable) -> Instant? {
         guard let path = paths[packet.path] else { return nil }
-        guard let largest = largestAcknowledged(on: packet.path), largest > packet.packetNumber else {
+        guard let largest = largestAcknowledged(in: path.lineage), largest > packet.packetNumber else {
             // Later packets arrived over another path only, which may be faster: nothing but time can tell.
             return packet.timeSent + path.probeTimeout(maxAckDelay: effectiveMaxAckDelay)
         }

@@ -50,9 +50,11 @@ struct MTUDiscovery: Equatable, Sendable {
     private var probeInFlight: Int?
     /// Probes of the size now tried that were lost.
     private var lostProbes = 0
-    /// Loss bursts since a packet above the base arrived.
+    /// Loss bursts since a packet of their size arrived.
     private var suspectBursts = 0
     private var isBurstSuspect = false
+    /// The smallest size above the base that was lost in those bursts; an arrival of that size or more ends the suspicion.
+    private var suspectSize = Int.max
 
     /// Starts at the base; `ceiling` is what interface and peer accept.
     init(ceiling: Int) {
@@ -100,7 +102,7 @@ struct MTUDiscovery: Equatable, Sendable {
         guard size > currentSize, size <= ceiling else { return }
         currentSize = size
         lostProbes = 0
-        suspectBursts = 0
+        endSuspicion()
         if case .searching(let failed) = phase, nextSize(below: failed) == nil { phase = .complete }
     }
 
@@ -123,12 +125,14 @@ struct MTUDiscovery: Equatable, Sendable {
 
     /// Takes the arrival of a packet that was no probe.
     mutating func packetAcknowledged(_ size: Int) {
-        if size > Self.base { suspectBursts = 0 }
+        if size >= suspectSize { endSuspicion() }
     }
 
     /// Takes the loss of a packet that was no probe; `lossesProcessed` ends the burst.
     mutating func packetLost(_ size: Int) {
-        if size > Self.base, size <= currentSize { isBurstSuspect = true }
+        guard size > Self.base, size <= currentSize else { return }
+        isBurstSuspect = true
+        suspectSize = min(suspectSize, size)
     }
 
     /// Ends a burst of losses: after several with nothing large arriving in between the path is a black hole.
@@ -138,12 +142,18 @@ struct MTUDiscovery: Equatable, Sendable {
         suspectBursts += 1
         guard suspectBursts >= Self.blackHoleBursts else { return }
         // RFC 8899 §4.3: large packets vanish though smaller ones arrive.
-        suspectBursts = 0
+        endSuspicion()
         lostProbes = 0
         probeInFlight = nil
         blackHoleCount &+= 1
         currentSize = Self.base
         phase = .resting(until: now + Self.blackHoleInterval)
+    }
+
+    private mutating func endSuspicion() {
+        suspectBursts = 0
+        isBurstSuspect = false
+        suspectSize = .max
     }
 
     private mutating func restart() {
