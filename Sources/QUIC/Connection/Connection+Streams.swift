@@ -43,7 +43,8 @@ extension Connection {
     public func withReadableBytes<Result>(
         on id: StreamID, _ body: (Span<UInt8>, Span<UInt8>) -> Result
     ) -> Result {
-        streams.withReadableBytes(on: id, body)
+        guard let ring = streams.readableRing(on: id) else { return body(Span(), Span()) }
+        return ring.withReadableRegions(ring.start..<ring.end, body)
     }
 
     /// Gives `count` bytes that were read back to the peer as flow-control credit.

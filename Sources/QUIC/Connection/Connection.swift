@@ -80,7 +80,7 @@ public final class Connection {
 
     // MARK: Data
 
-    let streams: StreamTable
+    var streams: StreamTable
     var datagrams = DatagramQueue()
 
     // MARK: Liveness

@@ -184,10 +184,10 @@ extension ReceiveStream {
 // MARK: - Commands
 
 extension ReceiveStream {
-    /// Shows the readable bytes in two parts.
-    func withReadableBytes<R>(_ body: (Span<UInt8>, Span<UInt8>) -> R) -> R {
-        guard let ring else { return body(Span(), Span()) }
-        return ring.withReadableRegions(ring.start..<ring.end, body)
+    /// The ring that holds the readable bytes; nil when there are none.
+    var readableRing: ByteRing? {
+        guard let ring, !ring.isEmpty else { return nil }
+        return ring
     }
 
     /// The application is done with `count` readable bytes.

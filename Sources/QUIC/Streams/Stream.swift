@@ -1,29 +1,28 @@
-/// One stream of a connection: its halves and its places in the queues of the `StreamTable`.
+/// One stream of a connection: its halves and what the `StreamTable` notes about it.
 ///
-/// A class, so that one lookup serves a frame and nothing large is copied; an idle stream takes well under a kibibyte.
-final class Stream {
-    let id: StreamID
-    /// Nil for a unidirectional stream of the peer.
+/// It lives in a slot of the table and is changed there in place; an idle stream takes well under a kibibyte. Slots are
+/// used again, so what says that a slot stands in one of the table's queues outlives the stream.
+struct Stream {
+    private(set) var id: StreamID
+    /// Nil for a unidirectional stream of the peer, and in a free slot.
     var send: SendStream?
-    /// Nil for a unidirectional stream of ours.
+    /// Nil for a unidirectional stream of ours, and in a free slot.
     var receive: ReceiveStream?
-    var urgency = StreamUrgency.normal
-    /// The stream's place among those that want to send.
-    var turn = StreamScheduler.Turn()
-    /// Whether the stream has only new data and waits for the connection's credit.
+    /// Events that wait to be fetched.
+    var waitingEvents: WaitingEvents = []
+    /// How the peer behaved toward the stream; decides how fast it may open another one.
+    var ending = Ending.orderly
+    /// Whether both halves are over and the stream goes once the application has seen its events.
+    var isDeparting = false
+
+    /// Whether the slot stands among those that wait for the connection's credit.
     var isParked = false
-    /// Whether the stream stands in the queue of those with control frames to send.
+    /// Whether the slot stands in the queue of those with control frames to send.
     var isQueuedForControl = false
     /// Whether it counts among those with control frames to send; false: its place in the queue is stale.
     var wantsControl = false
-    /// Events that wait to be fetched.
-    var waitingEvents: WaitingEvents = []
-    /// Whether the stream waits to be looked at for memory that it no longer needs.
+    /// Whether the slot waits to be looked at for memory that it no longer needs.
     var isWarm = false
-    /// Whether both halves are over and the stream goes once the application has seen its events.
-    var isDeparting = false
-    /// How the peer behaved toward the stream; decides how fast it may open another one.
-    var ending = Ending.orderly
 
     struct WaitingEvents: OptionSet {
         let rawValue: UInt8
@@ -44,13 +43,91 @@ final class Stream {
         self.receive = receive
     }
 
-    /// Whether nothing more can happen on either half.
-    var isTerminal: Bool { send?.state.isTerminal ?? true && receive?.state.isTerminal ?? true }
+    /// Makes the slot that of another stream.
+    mutating func become(_ id: StreamID, send: SendStream?, receive: ReceiveStream?) {
+        self.id = id
+        self.send = send
+        self.receive = receive
+        waitingEvents = []
+        ending = .orderly
+        isDeparting = false
+    }
 
-    /// Whether a frame that concerns this stream alone is due.
-    var hasControlDue: Bool {
+    /// Makes the slot a free one.
+    mutating func vacate() {
+        send = nil
+        receive = nil
+    }
+
+    /// Whether the slot holds no stream.
+    var isVacant: Bool { send == nil && receive == nil }
+}
+
+// MARK: - What the table has to know after every change
+
+extension Stream {
+    /// Where a stream belongs.
+    struct Standing {
+        var readiness: SendStream.Readiness
+        /// Whether a frame that concerns this stream alone is due.
+        var hasControlDue: Bool
+        /// Whether nothing more can happen on either half.
+        var isTerminal: Bool
+    }
+
+    /// Looks at both halves, and has a stream that its own limit holds back say so.
+    mutating func review() -> Standing {
+        send?.reportBlockedIfNeeded()
+        return Standing(readiness: send?.readiness ?? .nothing, hasControlDue: hasControlDue, isTerminal: isTerminal)
+    }
+
+    private var isTerminal: Bool { send?.state.isTerminal ?? true && receive?.state.isTerminal ?? true }
+
+    private var hasControlDue: Bool {
         // Through optional chains: binding a half would copy it.
         if send?.resetDelivery == .due || send?.credit.blockedReport == .due { return true }
         return receive?.stopDelivery == .due || receive?.isWindowUpdateDue ?? false
+    }
+}
+
+// MARK: - STREAM frames
+
+extension Stream {
+    /// A piece of stream data smaller than this is not worth a frame of its own at the end of a packet, in bytes.
+    static let smallestFragment: UInt64 = 16
+
+    /// What became of the attempt to write a STREAM frame.
+    enum WriteOutcome {
+        /// There is nothing to send within the limits.
+        case nothingToSend
+        /// What there is to send does not fit.
+        case noRoom
+        /// A frame with these bytes of the stream was written, `new` of them for the first time; it takes `size` bytes.
+        case wrote(Range<UInt64>, Fin, new: UInt64, size: Int)
+    }
+
+    /// Writes one STREAM frame. The frame may extend to the end of the packet, without a length (RFC 9000 §19.8).
+    @_lifetime(writer: copy writer)
+    mutating func writeFrame(into writer: inout ByteWriter, connectionCredit: UInt64) -> WriteOutcome {
+        guard let available = send?.nextRange(connectionCredit: connectionCredit) else { return .nothingToSend }
+        var header = StreamFrameHeader(id: id, offset: available.lowerBound, fin: .more, extent: .endOfPacket)
+        guard let room = header.payloadCapacity(in: writer.remaining) else { return .noRoom }
+        let wanted = available.upperBound - available.lowerBound
+        let length = min(UInt64(room), wanted)
+        guard length >= min(Self.smallestFragment, wanted) else { return .noRoom }
+        let range = available.lowerBound..<available.lowerBound + length
+        header.fin = send?.fin(at: range.upperBound) ?? .more
+        let spare = room - Int(length)
+        if spare >= Varint.width(of: length) {
+            header.extent = .lengthField
+        } else {
+            // The payload fits, its length does not: padding in front makes the frame end with the packet.
+            writer.write(repeating: 0, count: spare)
+        }
+        let start = writer.position
+        writer.write(header, length: Int(length))
+        send?.copy(range, into: &writer)
+        let new = send?.sent(range, fin: header.fin) ?? 0
+        return .wrote(range, header.fin, new: new, size: writer.position - start)
     }
 }

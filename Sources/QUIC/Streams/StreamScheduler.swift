@@ -13,29 +13,26 @@ struct StreamScheduler {
     /// stream, short enough that another waits only for a few packets.
     static let quantum = 16 << 10
 
-    /// What the scheduler knows of a stream.
-    struct Turn {
-        fileprivate(set) var queue: Queue = .none
+    /// What is known of a stream, which is named by the index of its slot.
+    private struct Turn {
+        var urgency = StreamUrgency.normal
+        var queue = Queue.none
         /// Entries in the queues with another number are stale.
-        fileprivate var ticket: UInt32 = 0
+        var ticket: UInt32 = 0
         /// Bytes that the stream may still send in `round`.
-        fileprivate var allowance = 0
-        fileprivate var round: UInt64 = 0
-
-        var isQueued: Bool { queue != .none }
+        var allowance = 0
+        var round: UInt64 = 0
     }
 
-    enum Queue {
+    private enum Queue {
         case none
         case fresh
         case waiting
     }
 
     private struct Entry {
-        var stream: Stream
+        var index: Int
         var ticket: UInt32
-
-        var isStale: Bool { stream.turn.ticket != ticket }
     }
 
     /// The streams of one urgency.
@@ -48,6 +45,7 @@ struct StreamScheduler {
         var turnsLeft = 0
     }
 
+    private var turns: [Turn] = []
     private var levels = [Level](repeating: Level(), count: StreamUrgency.allCases.count)
     /// Streams that are queued.
     private(set) var count = 0
@@ -55,87 +53,90 @@ struct StreamScheduler {
     /// Whether no stream has anything to send.
     var isEmpty: Bool { count == 0 }
 
+    /// A new stream uses the slot at `index`: nothing is known of it.
+    mutating func reset(_ index: Int) {
+        while turns.count <= index { turns.append(Turn()) }
+        remove(index)
+        turns[index].urgency = .normal
+        turns[index].round = 0
+    }
+
     /// Lets a stream take part; nothing happens when it does already.
-    mutating func enqueue(_ stream: Stream) {
-        guard !stream.turn.isQueued else { return }
-        let level = stream.urgency.rawValue
-        if stream.turn.round != levels[level].round {
-            stream.turn.round = levels[level].round
-            stream.turn.allowance = Self.quantum
+    mutating func enqueue(_ index: Int) {
+        guard turns[index].queue == .none else { return }
+        let level = turns[index].urgency.rawValue
+        if turns[index].round != levels[level].round {
+            turns[index].round = levels[level].round
+            turns[index].allowance = Self.quantum
         }
-        if stream.turn.allowance > 0 {
-            place(stream, in: .fresh)
+        if turns[index].allowance > 0 {
+            place(index, in: .fresh)
         } else {
-            stream.turn.allowance = Self.quantum
-            place(stream, in: .waiting)
+            turns[index].allowance = Self.quantum
+            place(index, in: .waiting)
         }
         levels[level].live += 1
         count += 1
     }
 
     /// Takes a stream out that has nothing to send any more.
-    mutating func remove(_ stream: Stream) {
-        guard stream.turn.isQueued else { return }
-        let level = stream.urgency.rawValue
-        let wasWaiting = stream.turn.queue == .waiting
-        stream.turn.queue = .none
-        stream.turn.ticket &+= 1
+    mutating func remove(_ index: Int) {
+        let queue = turns[index].queue
+        guard queue != .none else { return }
+        let level = turns[index].urgency.rawValue
+        turns[index].queue = .none
+        turns[index].ticket &+= 1
         levels[level].live -= 1
         count -= 1
-        if wasWaiting { turnEnded(at: level) }
+        if queue == .waiting { turnEnded(at: level) }
         dropStaleEntries(at: level)
     }
 
     /// Moves a stream to another urgency.
-    mutating func setUrgency(_ urgency: StreamUrgency, of stream: Stream) {
-        guard urgency != stream.urgency else { return }
-        let wasQueued = stream.turn.isQueued
-        remove(stream)
-        stream.urgency = urgency
+    mutating func setUrgency(_ urgency: StreamUrgency, of index: Int) {
+        guard urgency != turns[index].urgency else { return }
+        let wasQueued = turns[index].queue != .none
+        remove(index)
+        turns[index].urgency = urgency
         // Rounds of different urgencies are not comparable.
-        stream.turn.round = 0
-        if wasQueued { enqueue(stream) }
+        turns[index].round = 0
+        if wasQueued { enqueue(index) }
     }
 
     /// The stream whose turn it is; it stays where it is until `charge` or `remove`.
-    mutating func next() -> Stream? {
+    func next() -> Int? {
+        guard count > 0 else { return nil }
+        // The entries at the front are never stale.
         for level in levels.indices where levels[level].live > 0 {
-            while let entry = levels[level].fresh.first {
-                if !entry.isStale { return entry.stream }
-                levels[level].fresh.removeFirst()
-            }
-            while let entry = levels[level].waiting.first {
-                if !entry.isStale { return entry.stream }
-                levels[level].waiting.removeFirst()
-            }
+            return levels[level].fresh.first?.index ?? levels[level].waiting.first?.index
         }
         return nil
     }
 
     /// Counts bytes that the stream named by `next` sent; with its quantum used up it goes behind the others.
-    mutating func charge(_ stream: Stream, bytes: Int) {
-        guard stream.turn.isQueued else { return }
-        stream.turn.allowance -= bytes
-        guard stream.turn.allowance <= 0 else { return }
-        let level = stream.urgency.rawValue
-        let wasWaiting = stream.turn.queue == .waiting
-        stream.turn.ticket &+= 1
-        if wasWaiting { turnEnded(at: level) }
-        stream.turn.round = levels[level].round
-        stream.turn.allowance = Self.quantum
-        place(stream, in: .waiting)
+    mutating func charge(_ index: Int, bytes: Int) {
+        turns[index].allowance -= bytes
+        guard turns[index].allowance <= 0, turns[index].queue != .none else { return }
+        let level = turns[index].urgency.rawValue
+        turns[index].ticket &+= 1
+        if turns[index].queue == .waiting { turnEnded(at: level) }
+        turns[index].round = levels[level].round
+        turns[index].allowance = Self.quantum
+        place(index, in: .waiting)
         dropStaleEntries(at: level)
     }
 
     /// Every stream that is queued, in no particular order.
-    var streams: [Stream] {
-        levels.flatMap { level in (level.fresh + level.waiting).filter { !$0.isStale }.map(\.stream) }
+    var queued: [Int] {
+        levels.flatMap { level in (level.fresh + level.waiting).filter { !isStale($0) }.map(\.index) }
     }
 
-    private mutating func place(_ stream: Stream, in queue: Queue) {
-        let level = stream.urgency.rawValue
-        stream.turn.queue = queue
-        let entry = Entry(stream: stream, ticket: stream.turn.ticket)
+    private func isStale(_ entry: Entry) -> Bool { turns[entry.index].ticket != entry.ticket }
+
+    private mutating func place(_ index: Int, in queue: Queue) {
+        let level = turns[index].urgency.rawValue
+        turns[index].queue = queue
+        let entry = Entry(index: index, ticket: turns[index].ticket)
         if queue == .fresh { levels[level].fresh.append(entry) } else { levels[level].waiting.append(entry) }
     }
 
@@ -149,11 +150,11 @@ struct StreamScheduler {
 
     /// Forgets entries at the front that lead nowhere, and all of them when they outnumber the others.
     private mutating func dropStaleEntries(at level: Int) {
-        while let entry = levels[level].fresh.first, entry.isStale { levels[level].fresh.removeFirst() }
-        while let entry = levels[level].waiting.first, entry.isStale { levels[level].waiting.removeFirst() }
+        while let entry = levels[level].fresh.first, isStale(entry) { levels[level].fresh.removeFirst() }
+        while let entry = levels[level].waiting.first, isStale(entry) { levels[level].waiting.removeFirst() }
         if levels[level].fresh.count + levels[level].waiting.count > 2 * levels[level].live + 16 {
-            levels[level].fresh.removeAll { $0.isStale }
-            levels[level].waiting.removeAll { $0.isStale }
+            levels[level].fresh = levels[level].fresh.filter { turns[$0.index].ticket == $0.ticket }
+            levels[level].waiting = levels[level].waiting.filter { turns[$0.index].ticket == $0.ticket }
         }
     }
 }

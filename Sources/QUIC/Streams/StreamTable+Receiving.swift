@@ -4,90 +4,91 @@ import Primitives
 
 extension StreamTable {
     /// A STREAM frame (RFC 9000 §19.8).
-    func receiveStream(
+    mutating func receiveStream(
         _ id: StreamID, offset: UInt64, data: Span<UInt8>, fin: Fin, at now: Instant
     ) throws(TransportError) {
         latest = now
         let frameType = FrameType.stream.rawValue
-        guard let stream = try stream(id, receivingHalfFor: frameType) else { return }
+        guard let index = try index(of: id, receivingHalfFor: frameType) else { return }
         let credit = receiveWindow.limit - received
         guard
-            let outcome = try stream.receive?.receive(
+            let outcome = try slots[index].receive?.receive(
                 data, at: offset, fin: fin, frameType: frameType, connectionCredit: credit, now: now)
         else { return }
         count(outcome, at: now)
-        if outcome.isReadable { announce(.readable, .readable(id), of: stream) }
-        settle(stream)
+        if outcome.isReadable { announce(.readable, .readable(id), of: index) }
+        settle(index)
     }
 
     /// A RESET_STREAM frame (RFC 9000 §19.4).
-    func receiveResetStream(
+    mutating func receiveResetStream(
         _ id: StreamID, errorCode: UInt64, finalSize: UInt64, at now: Instant
     ) throws(TransportError) {
         latest = now
-        guard let stream = try stream(id, receivingHalfFor: FrameType.resetStream.rawValue) else { return }
+        guard let index = try index(of: id, receivingHalfFor: FrameType.resetStream.rawValue) else { return }
         let credit = receiveWindow.limit - received
         guard
-            let outcome = try stream.receive?.receiveReset(
+            let outcome = try slots[index].receive?.receiveReset(
                 errorCode: errorCode, finalSize: finalSize, connectionCredit: credit)
         else { return }
         count(outcome, at: now)
-        stream.ending = .brokenOff
+        slots[index].ending = .brokenOff
         events.append(.reset(id, errorCode: errorCode))
-        settle(stream)
+        settle(index)
     }
 
     /// A STOP_SENDING frame (RFC 9000 §19.5): answered with RESET_STREAM and the same code (§3.5).
-    func receiveStopSending(_ id: StreamID, errorCode: UInt64, at now: Instant) throws(TransportError) {
+    mutating func receiveStopSending(_ id: StreamID, errorCode: UInt64, at now: Instant) throws(TransportError) {
         latest = now
-        guard let stream = try stream(id, sendingHalfFor: FrameType.stopSending.rawValue) else { return }
-        guard stream.send?.reset(errorCode: errorCode) ?? false else { return }
-        stream.ending = .brokenOff
+        guard let index = try index(of: id, sendingHalfFor: FrameType.stopSending.rawValue) else { return }
+        guard slots[index].send?.reset(errorCode: errorCode) ?? false else { return }
+        slots[index].ending = .brokenOff
         events.append(.stopped(id, errorCode: errorCode))
-        settle(stream)
+        settle(index)
     }
 
     /// A MAX_DATA frame (RFC 9000 §19.9).
-    func receiveMaxData(_ limit: UInt64) {
+    mutating func receiveMaxData(_ limit: UInt64) {
         if sendCredit.raise(to: limit) { unpark() }
     }
 
     /// A MAX_STREAM_DATA frame (RFC 9000 §19.10).
-    func receiveMaxStreamData(_ id: StreamID, limit: UInt64) throws(TransportError) {
-        guard let stream = try stream(id, sendingHalfFor: FrameType.maxStreamData.rawValue) else { return }
-        stream.send?.raiseLimit(to: limit)
-        settle(stream)
+    mutating func receiveMaxStreamData(_ id: StreamID, limit: UInt64) throws(TransportError) {
+        guard let index = try index(of: id, sendingHalfFor: FrameType.maxStreamData.rawValue) else { return }
+        slots[index].send?.raiseLimit(to: limit)
+        settle(index)
     }
 
     /// A MAX_STREAMS frame (RFC 9000 §19.11).
-    func receiveMaxStreams(_ direction: StreamDirection, limit: UInt64) throws(TransportError) {
+    mutating func receiveMaxStreams(_ direction: StreamDirection, limit: UInt64) throws(TransportError) {
         let frame = ControlFrame.maxStreams(direction, limit)
         try checkStreamCount(limit, in: frame)
         raiseStreamLimit(direction, to: limit)
     }
 
     /// A DATA_BLOCKED frame (RFC 9000 §19.12) says nothing that the window does not know.
-    func receiveDataBlocked(limit: UInt64) {}
+    mutating func receiveDataBlocked(limit: UInt64) {}
 
     /// A STREAM_DATA_BLOCKED frame (RFC 9000 §19.13) opens a stream; else it says nothing that the window does not know.
-    func receiveStreamDataBlocked(_ id: StreamID, limit: UInt64) throws(TransportError) {
-        _ = try stream(id, receivingHalfFor: FrameType.streamDataBlocked.rawValue)
+    mutating func receiveStreamDataBlocked(_ id: StreamID, limit: UInt64) throws(TransportError) {
+        _ = try index(of: id, receivingHalfFor: FrameType.streamDataBlocked.rawValue)
     }
 
     /// A STREAMS_BLOCKED frame (RFC 9000 §19.14): credit returns as streams end, asked for or not.
-    func receiveStreamsBlocked(_ direction: StreamDirection, limit: UInt64) throws(TransportError) {
+    mutating func receiveStreamsBlocked(_ direction: StreamDirection, limit: UInt64) throws(TransportError) {
         try checkStreamCount(limit, in: .streamsBlocked(direction, limit: limit))
     }
 
     /// The peer's transport parameters: its first limits. Nothing can be sent or opened before.
-    func applyPeerLimits(_ parameters: TransportParameters) {
+    mutating func applyPeerLimits(_ parameters: TransportParameters) {
         peerLimits = parameters
         raiseStreamLimit(.bidirectional, to: min(parameters.initialMaxStreamsBidi, StreamID.maximumCount))
         raiseStreamLimit(.unidirectional, to: min(parameters.initialMaxStreamsUni, StreamID.maximumCount))
         receiveMaxData(parameters.initialMaxData)
-        for stream in allStreams.sorted(by: { $0.id < $1.id }) {
-            stream.send?.raiseLimit(to: initialSendLimit(of: stream.id))
-            settle(stream)
+        for index in slots.indices {
+            let limit = initialSendLimit(of: slots[index].id)
+            slots[index].send?.raiseLimit(to: limit)
+            settle(index)
         }
     }
 
@@ -102,7 +103,7 @@ extension StreamTable {
         }
     }
 
-    private func raiseStreamLimit(_ direction: StreamDirection, to limit: UInt64) {
+    private mutating func raiseStreamLimit(_ direction: StreamDirection, to limit: UInt64) {
         let isAwaited =
             switch direction {
             case .bidirectional: localBidirectional.raiseLimit(to: limit)
@@ -112,7 +113,7 @@ extension StreamTable {
     }
 
     /// Charges the connection's window.
-    private func count(_ outcome: ReceiveStream.Outcome, at now: Instant) {
+    private mutating func count(_ outcome: ReceiveStream.Outcome, at now: Instant) {
         received += outcome.advanced
         receiveWindow.dataArrived(at: now)
         receiveWindow.consume(outcome.discarded)
@@ -130,28 +131,32 @@ extension StreamTable {
 // MARK: - The stream that a frame names
 
 extension StreamTable {
-    /// The stream whose receiving half a frame is about; nil when it is gone: such frames come late and mean nothing.
-    private func stream(_ id: StreamID, receivingHalfFor frameType: UInt64) throws(TransportError) -> Stream? {
+    /// The slot of the stream whose receiving half a frame is about; nil when it is gone: such frames come late and mean nothing.
+    private mutating func index(
+        of id: StreamID, receivingHalfFor frameType: UInt64
+    ) throws(TransportError) -> Int? {
         // RFC 9000 §19.4, §19.8, §19.13
         if id.initiator == role, id.direction == .unidirectional {
             throw TransportError(
                 .streamStateError, frameType: frameType, "data on a stream that only this end sends on")
         }
-        return try stream(id, namedBy: frameType)
+        return try index(of: id, namedBy: frameType)
     }
 
-    /// The stream whose sending half a frame is about; nil when it is gone.
-    private func stream(_ id: StreamID, sendingHalfFor frameType: UInt64) throws(TransportError) -> Stream? {
+    /// The slot of the stream whose sending half a frame is about; nil when it is gone.
+    private mutating func index(
+        of id: StreamID, sendingHalfFor frameType: UInt64
+    ) throws(TransportError) -> Int? {
         // RFC 9000 §19.5, §19.10
         if id.initiator != role, id.direction == .unidirectional {
             throw TransportError(
                 .streamStateError, frameType: frameType, "credit for a stream that only the peer sends on")
         }
-        return try stream(id, namedBy: frameType)
+        return try index(of: id, namedBy: frameType)
     }
 
-    private func stream(_ id: StreamID, namedBy frameType: UInt64) throws(TransportError) -> Stream? {
-        if let stream = stream(id) { return stream }
+    private mutating func index(of id: StreamID, namedBy frameType: UInt64) throws(TransportError) -> Int? {
+        if let index = lookUp(id) { return index }
         if id.initiator == role {
             let opened =
                 switch id.direction {
@@ -174,11 +179,11 @@ extension StreamTable {
             throw TransportError(.streamLimitError, frameType: frameType, "a stream beyond the limit")
         }
         openPeerStreams(upTo: id)
-        return stream(id)
+        return lookUp(id)
     }
 
     /// RFC 9000 §3.2: a stream opens together with all of its kind that have lower numbers.
-    private func openPeerStreams(upTo id: StreamID) {
+    private mutating func openPeerStreams(upTo id: StreamID) {
         let indices =
             switch id.direction {
             case .bidirectional: peerBidirectional.open(upTo: id.index)
@@ -187,7 +192,7 @@ extension StreamTable {
         for index in indices {
             let id = StreamID(initiator: role.peer, direction: id.direction, index: index)
             let send = id.direction == .bidirectional ? SendStream(limit: initialSendLimit(of: id)) : nil
-            insert(Stream(id: id, send: send, receive: ReceiveStream(window: newStreamWindow())))
+            insert(id, send: send, receive: ReceiveStream(window: newStreamWindow()))
             events.append(.opened(id))
         }
     }

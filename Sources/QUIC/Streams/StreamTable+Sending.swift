@@ -3,9 +3,6 @@ import Primitives
 // Frames for the peer, and the fate of those that were sent.
 
 extension StreamTable {
-    /// A piece of stream data smaller than this is not worth a frame of its own at the end of a packet, in bytes.
-    static let smallestFragment: UInt64 = 16
-
     /// Whether a flow control, reset or limit frame is due.
     var hasControlToSend: Bool {
         controlCount > 0 || receiveWindow.isUpdateDue || sendCredit.blockedReport == .due
@@ -21,53 +18,27 @@ extension StreamTable {
     /// The last frame may extend to the end of the packet, without a length: when the writer has no room left, nothing may
     /// be put behind it.
     @_lifetime(writer: copy writer)
-    func writeStreamFrames(into writer: inout ByteWriter, recording frames: inout SentFrames) {
-        while let stream = scheduler.next() {
-            guard writeStreamFrame(of: stream, into: &writer, recording: &frames) else { return }
+    mutating func writeStreamFrames(into writer: inout ByteWriter, recording frames: inout SentFrames) {
+        while let index = scheduler.next() {
+            switch slots[index].writeFrame(into: &writer, connectionCredit: sendCredit.available) {
+            case .nothingToSend: settle(index)
+            case .noRoom: return
+            case .wrote(let range, let fin, let new, let size):
+                let length = Int(range.upperBound - range.lowerBound)
+                frames.append(.stream(slots[index].id, offset: range.lowerBound, length: length, fin: fin))
+                scheduler.charge(index, bytes: size)
+                count(newBytes: new)
+                settle(index)
+            }
         }
     }
 
-    /// Writes one STREAM frame; false when there is no room for it.
-    @_lifetime(writer: copy writer)
-    private func writeStreamFrame(
-        of stream: Stream, into writer: inout ByteWriter, recording frames: inout SentFrames
-    ) -> Bool {
-        guard let available = stream.send?.nextRange(connectionCredit: sendCredit.available) else {
-            settle(stream)
-            return true
-        }
-        var header = StreamFrameHeader(id: stream.id, offset: available.lowerBound, fin: .more, extent: .endOfPacket)
-        guard let room = header.payloadCapacity(in: writer.remaining) else { return false }
-        let length = min(UInt64(room), available.upperBound - available.lowerBound)
-        guard length >= min(Self.smallestFragment, available.upperBound - available.lowerBound) else { return false }
-        let range = available.lowerBound..<available.lowerBound + length
-        header.fin = stream.send?.fin(at: range.upperBound) ?? .more
-        var spare = room - Int(length)
-        let lengthWidth = Varint.width(of: length)
-        if spare >= lengthWidth {
-            header.extent = .lengthField
-            spare -= lengthWidth
-        } else {
-            // The payload fits, its length does not: padding in front makes the frame end with the packet.
-            writer.write(repeating: 0, count: spare)
-        }
-        let start = writer.position
-        writer.write(header, length: Int(length))
-        stream.send?.copy(range, into: &writer)
-        frames.append(.stream(stream.id, offset: range.lowerBound, length: Int(length), fin: header.fin))
-        noteSent(range, fin: header.fin, on: stream, bytes: writer.position - start)
-        return true
-    }
-
-    private func noteSent(_ range: Range<UInt64>, fin: Fin, on stream: Stream, bytes: Int) {
-        let new = stream.send?.sent(range, fin: fin) ?? 0
-        sendCredit.use(new)
-        scheduler.charge(stream, bytes: bytes)
-        settle(stream)
-        if new > 0, sendCredit.available == 0 {
-            // Those that have only new data wait for MAX_DATA.
-            for stream in scheduler.streams { settle(stream) }
-        }
+    private mutating func count(newBytes: UInt64) {
+        guard newBytes > 0 else { return }
+        sendCredit.use(newBytes)
+        guard sendCredit.available == 0 else { return }
+        // Those that have only new data wait for MAX_DATA.
+        for index in scheduler.queued { settle(index) }
     }
 }
 
@@ -76,25 +47,25 @@ extension StreamTable {
 extension StreamTable {
     /// Writes frames that are due as far as they fit, and notes what went in.
     @_lifetime(writer: copy writer)
-    func writeControlFrames(
+    mutating func writeControlFrames(
         into writer: inout ByteWriter, recording frames: inout SentFrames, at now: Instant, roundTripTime: Interval
     ) {
         latest = now
         guard writeConnectionFrames(into: &writer, recording: &frames, roundTripTime: roundTripTime) else { return }
-        while let stream = controlQueue.first {
-            if stream.wantsControl {
-                guard writeFrames(about: stream, into: &writer, recording: &frames, roundTripTime: roundTripTime)
+        while let index = controlQueue.first {
+            if slots[index].wantsControl {
+                guard writeFrames(about: index, into: &writer, recording: &frames, roundTripTime: roundTripTime)
                 else { return }
-                settleControl(stream)
             }
             controlQueue.removeFirst()
-            stream.isQueuedForControl = false
+            slots[index].isQueuedForControl = false
+            settle(index)
         }
     }
 
     /// Frames about the connection or a kind of stream; false when one did not fit.
     @_lifetime(writer: copy writer)
-    private func writeConnectionFrames(
+    private mutating func writeConnectionFrames(
         into writer: inout ByteWriter, recording frames: inout SentFrames, roundTripTime: Interval
     ) -> Bool {
         if receiveWindow.isUpdateDue {
@@ -140,32 +111,32 @@ extension StreamTable {
 
     /// Frames about one stream; false when one did not fit.
     @_lifetime(writer: copy writer)
-    private func writeFrames(
-        about stream: Stream, into writer: inout ByteWriter, recording frames: inout SentFrames,
+    private mutating func writeFrames(
+        about index: Int, into writer: inout ByteWriter, recording frames: inout SentFrames,
         roundTripTime: Interval
     ) -> Bool {
-        let id = stream.id
-        if let frame = stream.send?.dueReset(of: id) {
+        let id = slots[index].id
+        if let frame = slots[index].send?.dueReset(of: id) {
             guard writer.writeIfFits(frame) else { return false }
             frames.append(.resetStream(id))
-            stream.send?.resetSent()
+            slots[index].send?.resetSent()
         }
-        if let frame = stream.receive?.dueStop(of: id) {
+        if let frame = slots[index].receive?.dueStop(of: id) {
             guard writer.writeIfFits(frame) else { return false }
             frames.append(.stopSending(id))
-            stream.receive?.stopSent()
+            slots[index].receive?.stopSent()
         }
-        if stream.receive?.isWindowUpdateDue ?? false {
+        if slots[index].receive?.isWindowUpdateDue ?? false {
             guard writer.remaining >= Self.largestWindowUpdate,
-                let limit = stream.receive?.announceWindow(at: latest, roundTripTime: roundTripTime)
+                let limit = slots[index].receive?.announceWindow(at: latest, roundTripTime: roundTripTime)
             else { return false }
             writer.write(.maxStreamData(id, limit))
             frames.append(.maxStreamData(id))
         }
-        if let credit = stream.send?.credit, credit.blockedReport == .due {
+        if let credit = slots[index].send?.credit, credit.blockedReport == .due {
             guard writer.writeIfFits(.streamDataBlocked(id, limit: credit.limit)) else { return false }
             frames.append(.streamDataBlocked(id))
-            stream.send?.blockedReportSent()
+            slots[index].send?.blockedReportSent()
         }
         return true
     }
@@ -175,22 +146,22 @@ extension StreamTable {
 
 extension StreamTable {
     /// A packet with this frame was acknowledged. Frames that are no concern of streams are ignored.
-    func acknowledged(_ frame: SentFrame) {
+    mutating func acknowledged(_ frame: SentFrame) {
         switch frame {
         case .stream(let id, let offset, let length, let fin):
-            guard let stream = stream(id) else { return }
-            let before = stream.send?.acknowledgedRingOffset
-            let isComplete = stream.send?.acknowledged(offset..<offset + UInt64(length), fin: fin) ?? false
-            if stream.send?.acknowledgedRingOffset != before {
-                announce(.acknowledged, .acknowledged(id), of: stream)
+            guard let index = lookUp(id) else { return }
+            let before = slots[index].send?.acknowledgedRingOffset
+            let isComplete = slots[index].send?.acknowledged(offset..<offset + UInt64(length), fin: fin) ?? false
+            if slots[index].send?.acknowledgedRingOffset != before {
+                announce(.acknowledged, .acknowledged(id), of: index)
             }
             if isComplete { events.append(.finished(id)) }
-            settle(stream)
+            settle(index)
         case .resetStream(let id):
-            guard let stream = stream(id) else { return }
-            if stream.send?.resetAcknowledged() ?? false { events.append(.finished(id)) }
-            settle(stream)
-        case .stopSending(let id): stream(id)?.receive?.stopAcknowledged()
+            guard let index = lookUp(id) else { return }
+            if slots[index].send?.resetAcknowledged() ?? false { events.append(.finished(id)) }
+            settle(index)
+        case .stopSending(let id): change(id) { $0.receive?.stopAcknowledged() }
         case .maxData, .maxStreamData, .maxStreams, .dataBlocked, .streamDataBlocked, .streamsBlocked: break
         case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram:
             break
@@ -198,12 +169,12 @@ extension StreamTable {
     }
 
     /// A packet with this frame was lost: what still matters of it becomes due again (RFC 9000 §13.3).
-    func lost(_ frame: SentFrame) {
+    mutating func lost(_ frame: SentFrame) {
         switch frame {
         case .stream(let id, let offset, let length, let fin):
-            guard let stream = stream(id) else { return }
-            stream.send?.lost(offset..<offset + UInt64(length), fin: fin)
-            settle(stream)
+            guard let index = lookUp(id) else { return }
+            slots[index].send?.lost(offset..<offset + UInt64(length), fin: fin)
+            settle(index)
         case .resetStream(let id): change(id) { $0.send?.resetLost() }
         case .stopSending(let id): change(id) { $0.receive?.stopLost() }
         case .maxStreamData(let id): change(id) { $0.receive?.windowUpdateLost() }
@@ -219,9 +190,9 @@ extension StreamTable {
         }
     }
 
-    private func change(_ id: StreamID, _ body: (Stream) -> Void) {
-        guard let stream = stream(id) else { return }
-        body(stream)
-        settle(stream)
+    private mutating func change(_ id: StreamID, _ body: (inout Stream) -> Void) {
+        guard let index = lookUp(id) else { return }
+        body(&slots[index])
+        settle(index)
     }
 }

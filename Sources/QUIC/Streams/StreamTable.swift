@@ -7,15 +7,21 @@ import Primitives
 /// fetches events until there are none: `nextEvent()` returning nil is also when streams that are over leave the
 /// table, so everything an event refers to can still be asked for while it is handled. A command on a stream that is gone has no
 /// effect.
-final class StreamTable {
+///
+/// A value that its connection owns and changes in place: a class in every place would cost a run-time check of exclusive
+/// access per field, which measured 40 % of the time spent here.
+struct StreamTable: ~Copyable {
     /// Buffers that an idle stream does not need are kept no longer than this and a little more, for the next burst.
     static let idleBufferLifetime = Interval.seconds(1)
 
     let role: Role
     let configuration: StreamConfiguration
-    private var streams: [StreamID: Stream] = [:]
-    /// The stream that was looked up last; most lookups are for the same one.
-    private var recent: Stream?
+    /// Streams by slot; slots are used again.
+    var slots: [Stream] = []
+    private var vacantSlots: [Int] = []
+    private var indices: [StreamID: Int] = [:]
+    /// The stream that was looked up last, and its slot; most lookups are for the same one.
+    private var recent: (id: StreamID, index: Int)?
 
     /// What the peer lets this end send on all streams together.
     var sendCredit = SendCredit()
@@ -32,14 +38,14 @@ final class StreamTable {
     var peerUnidirectional: PeerStreams
 
     var scheduler = StreamScheduler()
-    /// Streams that wait for the connection's credit.
-    var parked: [Stream] = []
-    var controlQueue: Deque<Stream> = []
-    /// Streams in `controlQueue` that do have something to send.
+    /// Slots that wait for the connection's credit.
+    var parked: [Int] = []
+    var controlQueue: Deque<Int> = []
+    /// Slots in `controlQueue` that do have something to send.
     var controlCount = 0
     var events: Deque<StreamEvent> = []
-    private var departing: [Stream] = []
-    private var warm: [Stream] = []
+    private var departing: [Int] = []
+    private var warm: [Int] = []
     private var warmDeadline: Instant?
     /// The time of the latest input: commands carry none.
     var latest = Instant.origin
@@ -56,17 +62,17 @@ final class StreamTable {
     }
 
     /// Streams in the table.
-    var streamCount: Int { streams.count }
+    var streamCount: Int { indices.count }
 
     /// The next thing to tell the application; nil when it knows everything, which lets streams that are over go.
-    func nextEvent() -> StreamEvent? {
+    mutating func nextEvent() -> StreamEvent? {
         guard let event = events.popFirst() else {
             removeDepartingStreams()
             return nil
         }
         switch event {
-        case .readable(let id): stream(id)?.waitingEvents.remove(.readable)
-        case .acknowledged(let id): stream(id)?.waitingEvents.remove(.acknowledged)
+        case .readable(let id): forget(.readable, of: id)
+        case .acknowledged(let id): forget(.acknowledged, of: id)
         case .opened, .reset, .stopped, .finished, .streamsAvailable: break
         }
         return event
@@ -78,7 +84,7 @@ final class StreamTable {
     }
 
     /// Gives back stream credit that was held back, and memory that was kept for a next burst.
-    func deadlineReached(at now: Instant) {
+    mutating func deadlineReached(at now: Instant) {
         latest = now
         peerBidirectional.releaseHeld(at: now)
         peerUnidirectional.releaseHeld(at: now)
@@ -86,96 +92,130 @@ final class StreamTable {
     }
 }
 
+// MARK: - Slots
+
+extension StreamTable {
+    /// The slot of a stream; nil when the stream is gone.
+    func index(of id: StreamID) -> Int? {
+        if let recent, recent.id == id { return recent.index }
+        return indices[id]
+    }
+
+    /// The slot of a stream, which will be found faster the next time.
+    mutating func lookUp(_ id: StreamID) -> Int? {
+        if let recent, recent.id == id { return recent.index }
+        guard let index = indices[id] else { return nil }
+        recent = (id, index)
+        return index
+    }
+
+    mutating func insert(_ id: StreamID, send: SendStream?, receive: ReceiveStream?) {
+        let index: Int
+        if let vacant = vacantSlots.popLast() {
+            index = vacant
+            slots[index].become(id, send: send, receive: receive)
+        } else {
+            index = slots.count
+            slots.append(Stream(id: id, send: send, receive: receive))
+        }
+        indices[id] = index
+        scheduler.reset(index)
+    }
+
+    private mutating func removeDepartingStreams() {
+        guard !departing.isEmpty else { return }
+        for index in departing {
+            let id = slots[index].id
+            indices[id] = nil
+            slots[index].vacate()
+            vacantSlots.append(index)
+            guard id.initiator != role else { continue }
+            switch id.direction {
+            case .bidirectional: peerBidirectional.ended(slots[index].ending, at: latest)
+            case .unidirectional: peerUnidirectional.ended(slots[index].ending, at: latest)
+            }
+        }
+        departing.removeAll(keepingCapacity: true)
+        recent = nil
+        if indices.isEmpty, parked.isEmpty, controlQueue.isEmpty, warm.isEmpty {
+            // Nothing refers to a slot: a connection that had many streams becomes small again.
+            slots = []
+            indices = [:]
+            vacantSlots = []
+            scheduler = StreamScheduler()
+        }
+    }
+}
+
 // MARK: - Books that every input and command keeps
 
 extension StreamTable {
-    func stream(_ id: StreamID) -> Stream? {
-        if let recent, recent.id == id { return recent }
-        guard let stream = streams[id] else { return nil }
-        recent = stream
-        return stream
-    }
-
-    func insert(_ stream: Stream) { streams[stream.id] = stream }
-
-    var allStreams: some Sequence<Stream> { streams.values }
-
     /// Brings a stream's places in the queues in line with its state; the last step of everything that changes one.
-    func settle(_ stream: Stream) {
-        stream.send?.reportBlockedIfNeeded()
-        switch stream.send?.readiness ?? .nothing {
-        case .nothing: scheduler.remove(stream)
-        case .withoutCredit: scheduler.enqueue(stream)
-        case .withCredit where sendCredit.available > 0: scheduler.enqueue(stream)
+    mutating func settle(_ index: Int) {
+        let standing = slots[index].review()
+        switch standing.readiness {
+        case .nothing: scheduler.remove(index)
+        case .withoutCredit: scheduler.enqueue(index)
+        case .withCredit where sendCredit.available > 0: scheduler.enqueue(index)
         case .withCredit:
-            scheduler.remove(stream)
+            scheduler.remove(index)
             sendCredit.noteBlocked()
-            if !stream.isParked {
-                stream.isParked = true
-                parked.append(stream)
+            if !slots[index].isParked {
+                slots[index].isParked = true
+                parked.append(index)
             }
         }
-        settleControl(stream)
-        if !stream.isDeparting, stream.isTerminal {
-            stream.isDeparting = true
-            departing.append(stream)
+        if standing.hasControlDue || slots[index].wantsControl { noteControl(of: index, isDue: standing.hasControlDue) }
+        if standing.isTerminal, !slots[index].isDeparting, !slots[index].isVacant {
+            slots[index].isDeparting = true
+            departing.append(index)
         }
     }
 
-    func settleControl(_ stream: Stream) {
-        let isDue = stream.hasControlDue
-        guard isDue != stream.wantsControl else { return }
-        stream.wantsControl = isDue
-        controlCount += isDue ? 1 : -1
-        if isDue, !stream.isQueuedForControl {
-            stream.isQueuedForControl = true
-            controlQueue.append(stream)
+    private mutating func noteControl(of index: Int, isDue: Bool) {
+        if isDue != slots[index].wantsControl {
+            slots[index].wantsControl = isDue
+            controlCount += isDue ? 1 : -1
+        }
+        if isDue, !slots[index].isQueuedForControl {
+            slots[index].isQueuedForControl = true
+            controlQueue.append(index)
         }
     }
 
     /// The connection's credit was raised: streams that waited for it take part again.
-    func unpark() {
+    mutating func unpark() {
         let waiting = parked
         parked = []
-        for stream in waiting {
-            stream.isParked = false
-            settle(stream)
+        for index in waiting {
+            slots[index].isParked = false
+            settle(index)
         }
     }
 
     /// Queues an event that is not repeated while it waits.
-    func announce(_ kind: Stream.WaitingEvents, _ event: StreamEvent, of stream: Stream) {
-        if stream.waitingEvents.insert(kind).inserted { events.append(event) }
+    mutating func announce(_ kind: Stream.WaitingEvents, _ event: StreamEvent, of index: Int) {
+        if slots[index].waitingEvents.insert(kind).inserted { events.append(event) }
+    }
+
+    private mutating func forget(_ kind: Stream.WaitingEvents, of id: StreamID) {
+        if let index = lookUp(id) { slots[index].waitingEvents.remove(kind) }
     }
 
     /// Has the buffer of an idle stream looked after.
-    func keepWarm(_ stream: Stream) {
-        guard !stream.isWarm, stream.receive?.hasUnusedMemory ?? false else { return }
-        stream.isWarm = true
-        warm.append(stream)
+    mutating func keepWarm(_ index: Int) {
+        guard !slots[index].isWarm, slots[index].receive?.hasUnusedMemory ?? false else { return }
+        slots[index].isWarm = true
+        warm.append(index)
         if warmDeadline == nil { warmDeadline = latest + Self.idleBufferLifetime }
     }
 
-    private func releaseUnusedMemory() {
-        for stream in warm {
-            stream.isWarm = false
-            stream.receive?.releaseUnusedMemory()
+    private mutating func releaseUnusedMemory() {
+        for index in warm {
+            slots[index].isWarm = false
+            slots[index].receive?.releaseUnusedMemory()
         }
         warm = []
         warmDeadline = nil
-    }
-
-    private func removeDepartingStreams() {
-        guard !departing.isEmpty else { return }
-        for stream in departing {
-            streams[stream.id] = nil
-            guard stream.id.initiator != role else { continue }
-            switch stream.id.direction {
-            case .bidirectional: peerBidirectional.ended(stream.ending, at: latest)
-            case .unidirectional: peerUnidirectional.ended(stream.ending, at: latest)
-            }
-        }
-        departing = []
-        recent = nil
     }
 }

@@ -207,9 +207,9 @@ struct StreamsFlowControlTests {
         server.table.consume(100_000, from: id)
         let deadline = try #require(server.table.nextDeadline)
         #expect(deadline == server.now + StreamTable.idleBufferLifetime)
-        #expect(server.table.stream(id)?.receive?.heldMemory ?? 0 >= 100_000)
+        #expect(server.table.heldMemory(of: id) ?? 0 >= 100_000)
         server.table.deadlineReached(at: deadline)
-        #expect(server.table.stream(id)?.receive?.heldMemory == 0)
+        #expect(server.table.heldMemory(of: id) == 0)
         #expect(server.table.nextDeadline == nil)
     }
 

@@ -11,7 +11,7 @@ struct StreamsPacket {
 
 /// One end of a connection that consists of streams only: packets in, packets out, no handshake and no protection.
 final class StreamsEnd {
-    let table: StreamTable
+    let table: StreamsTableHandle
     let configuration: StreamConfiguration
     var now = Instant.origin
     var roundTripTime = Interval.milliseconds(50)
@@ -19,7 +19,7 @@ final class StreamsEnd {
     var events: [StreamEvent] = []
 
     init(_ role: Role, _ configuration: StreamConfiguration = StreamConfiguration()) {
-        table = StreamTable(role: role, configuration: configuration)
+        table = StreamsTableHandle(StreamTable(role: role, configuration: configuration))
         self.configuration = configuration
     }
 

@@ -81,6 +81,35 @@ struct StreamsLimitTests {
         #expect(server.table.streamCount == 0)
     }
 
+    @Test func `slots of streams that are gone are used again, whatever they were waiting for`() throws {
+        var limits = Self.limits(bidirectional: 8)
+        limits.initialConnectionWindow = 3000
+        limits.maximumConnectionWindow = 3000
+        let (client, server) = StreamsEnd.pair(server: limits)
+        var random = SeededGenerator(seed: 5)
+        for round in 0..<150 {
+            guard let id = client.table.openStream(.bidirectional) else { break }
+            client.write(numbered(0..<UInt64.random(in: 0...2500, using: &random)), to: id)
+            if round % 3 == 0 { for packet in client.allPackets() { client.lost(packet) } }
+            if round % 2 == 0 { client.table.finish(id) } else { client.table.reset(id, errorCode: 1) }
+            if round % 5 == 0 { client.table.stopSending(id, errorCode: 2) }
+            for _ in 0..<4 {
+                try client.settle(with: server)
+                for event in server.fetchEvents() {
+                    if case .readable(let id) = event { _ = server.table.read(from: id, atMost: .max) }
+                    if case .opened(let id) = event { server.table.finish(id) }
+                }
+                client.fetchEvents()
+                server.now += PeerStreams.breakOffInterval
+                server.table.deadlineReached(at: server.now)
+            }
+        }
+        #expect(client.events.count > 250)
+        #expect(client.table.streamCount == 0 && server.table.streamCount == 0)
+        #expect(client.table.slotCount <= 2 && server.table.slotCount <= 2)
+        #expect(!client.table.hasControlToSend && !client.table.hasDataToSend)
+    }
+
     /// The rapid reset attack (CVE-2023-44487) on streams.
     @Test func `credit for streams that the peer breaks off comes back slowly`() throws {
         let window: UInt64 = 200

@@ -104,7 +104,7 @@ struct StreamsSchedulingTests {
         for id in ids.dropLast() { client.table.reset(id, errorCode: 0) }
         #expect(order(packets: 20).map(\.id) == [ids[99]])
         #expect(!client.table.hasDataToSend)
-        #expect(client.table.scheduler.streams.isEmpty)
+        #expect(client.table.scheduler.queued.isEmpty)
     }
 
     @Test func `idle streams cost the busy ones nothing`() throws {

@@ -191,7 +191,7 @@ struct StreamsTransferTests {
     /// Writes some more, from a ring or by copy, and releases what is acknowledged.
     private func feed(
         _ id: StreamID, _ transfer: inout (ring: ByteRing, written: UInt64, queued: UInt64, read: UInt64),
-        upTo total: UInt64, on table: StreamTable, _ random: inout SeededGenerator
+        upTo total: UInt64, on table: StreamsTableHandle, _ random: inout SeededGenerator
     ) throws {
         if let acknowledged = table.acknowledgedRingOffset(on: id) { transfer.ring.release(upTo: acknowledged) }
         guard transfer.written < total else { return }
