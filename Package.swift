@@ -21,7 +21,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
-let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -36,7 +35,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         .target(
@@ -54,7 +52,7 @@ let package = Package(
         room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", collections]),
         room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
         room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
-        room("Configuration", ["Primitives", "Cryptography", toml]),
+        room("Configuration", ["Primitives", "Cryptography"]),
         room("Telemetry", ["Primitives", "QUIC", logging]),
         room(
             "LocalEndpoint",
@@ -72,7 +70,8 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "Primitives", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry", argumentParser, logging,
+                "Primitives", "EventLoop", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry",
+                argumentParser, logging,
             ],
             swiftSettings: strict),
 
@@ -87,6 +86,12 @@ let package = Package(
         tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
         tests("ConfigurationTests", ["Configuration", "Cryptography", "Primitives"]),
         tests("TelemetryTests", ["Telemetry", "Primitives", logging]),
+        tests(
+            "CommandLineTests",
+            [
+                "godwit", "LocalEndpoint", "Gateway", "Configuration", "Telemetry", "Cryptography", "Primitives",
+                argumentParser, logging,
+            ]),
         tests(
             "EndpointTests",
             [

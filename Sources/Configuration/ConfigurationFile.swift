@@ -146,8 +146,9 @@ public enum ConfigurationFile {
 
 extension Surroundings {
     /// Those of this process: the variables that paths and invites may name, and the user.
-    public static func process(variables names: [String] = ["XDG_RUNTIME_DIR", "HOME", "GODWIT_INVITE"]) -> Surroundings
-    {
+    public static func process(
+        variables names: [String] = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "HOME", "GODWIT_INVITE"]
+    ) -> Surroundings {
         var variables: [String: String] = [:]
         for name in names {
             // Unsafe: getenv lends a C string, copied at once; nothing in this program changes the environment.

@@ -4,6 +4,8 @@ public import Primitives
 public struct GatewayConfiguration: Hashable, Sendable {
     /// The file it was read from.
     public var source: String
+    /// How clients reach the gateway, for the invites that are printed; `nil` when the file does not say.
+    public var name: HostPort?
     /// UDP addresses to serve on.
     public var listen: [NetworkAddress]
     /// The certificate chain in PEM, the gateway's own certificate first.
@@ -79,7 +81,8 @@ extension GatewayConfiguration {
         let root = try TableReader(
             TOMLNode.parse(text, source: source), name: "", source: source,
             keys: [
-                "listen", "certificate", "key", "users", "workers", "control", "destinations", "limits", "resumption",
+                "name", "listen", "certificate", "key", "users", "workers", "control", "destinations", "limits",
+                "resumption",
                 "metrics", "origin",
             ])
         func path(_ key: String, default name: String) throws(ConfigurationError) -> String {
@@ -91,6 +94,7 @@ extension GatewayConfiguration {
             throw root.error("listen", "is missing; write listen = [\"0.0.0.0:443\", \"[::]:443\"]")
         }
         self.listen = listen
+        name = try Self.name(root, port: listen.first?.port)
         certificate = try path("certificate", default: "gateway.crt")
         key = try path("key", default: "gateway.key")
         users = try path("users", default: "users.toml")
@@ -102,6 +106,16 @@ extension GatewayConfiguration {
         resumption = try Resumption(root)
         metrics = try root.table("metrics", keys: ["listen"])?.optionalListenAddress("listen")
         origins = try Origin.all(in: root)
+    }
+
+    /// `HOST:PORT`, or `HOST` with the port of the first listener.
+    private static func name(_ root: TableReader, port: UInt16?) throws(ConfigurationError) -> HostPort? {
+        guard let text = try root.string("name") else { return nil }
+        guard let name = HostPort(text.value) ?? Host(text.value).map({ HostPort($0, port: port ?? 0) }) else {
+            throw text.error(
+                "name \"\(text.value)\" is no host; write \"gateway.example.org\" or \"gateway.example.org:443\"")
+        }
+        return name.port == 0 ? HostPort(name.host, port: Invite.defaultPort) : name
     }
 }
 

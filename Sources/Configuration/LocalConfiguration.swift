@@ -114,7 +114,7 @@ extension LocalConfiguration {
         }
         paths = try Paths(root)
         status = try root.table("status", keys: ["listen"])?.optionalListenAddress("listen")
-        try refuseDuplicateListeners(root)
+        try checkListeners()
     }
 
     private static func gateways(
@@ -160,7 +160,8 @@ extension LocalConfiguration {
         return ProxyListener(listen: listen, credentials: ProxyCredentials(user: user.value, password: password.value))
     }
 
-    private func refuseDuplicateListeners(_ root: TableReader) throws(ConfigurationError) {
+    /// Refuses an address that is listened on twice.
+    public func checkListeners() throws(ConfigurationError) {
         var seen: Set<NetworkAddress> = []
         for address in listeners where address.port != 0 && !seen.insert(address).inserted {
             throw ConfigurationError(

@@ -99,7 +99,8 @@ public struct UsersFile: Hashable, Sendable {
     /// Characters in the longest name of a user; longer ones are refused.
     public static let longestName = 64
 
-    static func isName(_ name: String) -> Bool {
+    /// Whether a text can be a user's name.
+    public static func isName(_ name: String) -> Bool {
         (1...longestName).contains(name.utf8.count)
             && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._@-".contains($0)) }
     }

@@ -1,6 +1,54 @@
-import ArgumentParser
+internal import ArgumentParser
+internal import Configuration
+internal import Foundation
 
+/// The entry point: every failure becomes one line on standard error and an exit status that scripts can rely on.
 @main
-struct Godwit: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "godwit")
+enum Main {
+    static func main() {
+        do {
+            var command = try Godwit.parseAsRoot()
+            try command.run()
+        } catch {
+            let ending = Ending(error)
+            if !ending.output.isEmpty { print(ending.output) }
+            if !ending.message.isEmpty { FileHandle.standardError.write(Data("\(ending.message)\n".utf8)) }
+            exit(ending.status.rawValue)
+        }
+    }
+}
+
+/// How a command that threw ends.
+struct Ending: Equatable {
+    /// What goes to standard output: help, the version, a completion script.
+    var output = ""
+    /// What goes to standard error.
+    var message = ""
+    /// The exit status.
+    var status = ProcessStatus.done
+
+    init(_ error: any Error) {
+        if let failure = error as? CommandFailure {
+            (message, status) = ("godwit: \(failure.message)", failure.status)
+        } else if let fault = error as? ConfigurationError {
+            (message, status) = ("godwit: \(fault)", .wrongUsage)
+        } else if Godwit.exitCode(for: error) == .success {
+            output = Godwit.fullMessage(for: error)
+        } else {
+            // ArgumentParser's own message has the usage in more lines; one line is the contract.
+            let first = Godwit.message(for: error).split(separator: "\n").first ?? "cannot understand the arguments"
+            (message, status) = ("godwit: \(first); see `godwit --help`", .wrongUsage)
+        }
+    }
+}
+
+/// A command that could not be done, in one line, with its exit status.
+struct CommandFailure: Error {
+    let message: String
+    let status: ProcessStatus
+
+    init(_ message: String, _ status: ProcessStatus) {
+        self.message = message
+        self.status = status
+    }
 }

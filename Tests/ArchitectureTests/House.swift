@@ -26,7 +26,7 @@ enum House {
         "EventLoop": Room(mayImport: ["Primitives", "CEvent", "CSockets", "collections"], systemModules: system),
         "Driver": Room(
             mayImport: protocols.union(["EventLoop", "Telemetry", "collections"]), systemModules: system),
-        "Configuration": Room(mayImport: ["Primitives", "Cryptography", "toml"], systemModules: system),
+        "Configuration": Room(mayImport: ["Primitives", "Cryptography"], systemModules: system),
         "Telemetry": Room(mayImport: ["Primitives", "QUIC", "logging"], systemModules: system),
         "LocalEndpoint": Room(mayImport: roles.union(["collections"]), systemModules: system),
         "Gateway": Room(mayImport: roles.union(["collections"]), systemModules: system),
@@ -44,7 +44,6 @@ enum House {
             "Collections", "DequeModule", "HeapModule", "OrderedCollections", "BitCollections", "HashTreeCollections",
             "BasicContainers", "ContainersPreview",
         ],
-        "toml": ["TOMLKit"],
         "logging": ["Logging"],
         "argumentParser": ["ArgumentParser"],
     ]

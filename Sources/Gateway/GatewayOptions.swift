@@ -1,0 +1,19 @@
+public import Configuration
+public import Telemetry
+
+/// What the command line asks of a gateway.
+public struct GatewayOptions: Hashable, Sendable {
+    /// The configuration, read and checked.
+    public var configuration: GatewayConfiguration
+    /// What the configuration may depend on; SIGHUP reads `configuration.source` again with it.
+    public var surroundings: Surroundings
+    /// How the log is written.
+    public var log: LogOptions
+
+    /// Creates options from their parts.
+    public init(configuration: GatewayConfiguration, surroundings: Surroundings, log: LogOptions) {
+        self.configuration = configuration
+        self.surroundings = surroundings
+        self.log = log
+    }
+}
