@@ -26,10 +26,14 @@ extension Connection {
 
     /// A CONNECTION_CLOSE frame arrived (RFC 9000 §10.2.2): nothing is sent any more.
     func connectionCloseReceived(_ frame: ConnectionCloseFrame, in payload: Span<UInt8>, at now: Instant) {
-        let wasOpen = state.isOpen
-        if case .closed = state { return }
-        state = .draining(until: now + closingPeriod)
-        guard wasOpen else { return }
+        switch state {
+        case .closed, .draining: return
+        case .closing(let closing):
+            // RFC 9000 §10.2.2: the draining state ends when the closing state would have ended.
+            state = .draining(until: closing.until)
+            return
+        case .handshaking, .established: state = .draining(until: now + closingPeriod)
+        }
         releaseTransferState()
         let reason = printable(payload.extracting(frame.reason))
         switch frame.origin {

@@ -11,20 +11,34 @@ extension Connection {
     }
 
     func newConnectionIDReceived(_ frame: NewConnectionIDFrame, at now: Instant) throws(TransportError) {
-        try peerConnectionIDs.insert(frame)
+        try peerConnectionIDs.insert(frame, preferring: activePath.id)
         // A path whose connection ID was retired without a spare one, or that waited for its first, can go on.
-        for path in paths.paths where peerConnectionIDs.id(for: path.id) == nil && !path.validator.hasFailed {
-            _ = peerConnectionIDs.assign(to: path.id)
+        for path in [activePath] + paths.paths where peerConnectionIDs.id(for: path.id) == nil {
+            guard !path.validator.hasFailed, peerConnectionIDs.assign(to: path.id) else { continue }
+            if path.validator.isValidating {
+                path.validator.cancel()
+                beginValidation(of: path, at: now)
+            }
         }
     }
 
     func retireConnectionIDReceived(
-        _ sequence: UInt64, destination: ConnectionID
+        _ sequence: UInt64, destination: ConnectionID, at now: Instant
     ) throws(TransportError) {
         guard let id = try localConnectionIDs.retire(sequence, arrivedFor: destination) else { return }
         identifiers.retire(id, of: handle)
         replenishConnectionIDs()
+        guard role == .server else { return }
+        // The client has left the paths that it used it on; their connection IDs go back for the next ones.
+        for path in paths.paths where path.destinationOfPeer == id && path !== activePath {
+            guard path !== lastValidatedPath || activePath.validator.isValidated else { continue }
+            forget(path, at: now)
+        }
     }
+
+    /// Has the next packets protected with new keys (RFC 9001 §6), as soon as that is allowed: once the handshake is
+    /// confirmed and the peer has acknowledged a packet under the current keys.
+    public func requestKeyUpdate() { oneRTTKeys.requestUpdate() }
 
     /// Addresses the peer by another of its connection IDs from here on, so that what is sent now cannot be linked to
     /// what was sent before (RFC 9000 §5.1.2).

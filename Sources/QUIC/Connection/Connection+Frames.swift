@@ -46,21 +46,26 @@ extension Connection {
             try streams.receiveStopSending(id, errorCode: errorCode, at: now)
         case .newConnectionID(let frame): try newConnectionIDReceived(frame, at: now)
         case .retireConnectionID(let sequence):
-            try retireConnectionIDReceived(sequence, destination: arrival.path?.destinationOfPeer ?? .empty)
+            try retireConnectionIDReceived(sequence, destination: arrival.destination, at: now)
         case .pathChallenge(let data): pathChallengeReceived(data, on: arrival.path)
         case .pathResponse(let data): pathResponseReceived(data, at: now)
         case .handshakeDone: handshakeDoneReceived(at: now)
         case .newToken(let token):
-            let bytes = payload.extracting(token)
-            events.append(.newToken(bytes.indices.map { bytes[$0] }))
+            newTokenReceived(payload.extracting(token))
         case .datagram(let data): try datagramReceived(payload.extracting(data))
         case .connectionClose(let close): connectionCloseReceived(close, in: payload, at: now)
         }
     }
 
+    private func newTokenReceived(_ token: Span<UInt8>) {
+        // A longer one would leave the next connection's Initial packets without room for the handshake.
+        guard token.count <= TransportLimits.longestToken else { return }
+        events.append(.newToken(token.indices.map { token[$0] }))
+    }
+
     private func datagramReceived(_ data: Span<UInt8>) throws(TransportError) {
-        // RFC 9221 §3: larger than what we announced, or not announced at all.
-        guard data.count <= configuration.maximumDatagramFrameSize else {
+        // RFC 9221 §3: larger, with its type, than what we announced, or not announced at all.
+        guard 1 + data.count <= configuration.maximumDatagramFrameSize else {
             throw TransportError(
                 .protocolViolation, frameType: FrameType.datagram.rawValue, "DATAGRAM larger than was announced")
         }

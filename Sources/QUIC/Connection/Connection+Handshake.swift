@@ -44,12 +44,26 @@ extension Connection {
         switch output {
         case .handshakeBytes(let level, let bytes): space(of: level)?.crypto.write(bytes)
         case .secret(let level, let direction, let suite, let secret):
+            if direction == .read { try checkNothingLeft(below: level) }
             install(secret, of: suite, level: level, direction: direction)
         case .peerTransportParameters(let bytes): try peerParametersReceived(bytes, at: now)
         case .handshakeComplete(let summary): handshakeCompleted(summary, at: now)
         case .ticket(let ticket): events.append(.sessionTicket(ticket.bytes))
         case .keyLogLine(let line): events.append(.keyLogLine(line))
         }
+    }
+
+    /// RFC 9001 §4.1.3: bytes of the level before, beyond what TLS has taken, are a violation.
+    private func checkNothingLeft(below level: EncryptionLevel) throws(TransportError) {
+        let previous: PacketSpace? =
+            switch level {
+            case .initial: nil
+            case .handshake: initial
+            case .oneRTT: handshake
+            }
+        guard previous?.crypto.hasGap == true else { return }
+        throw TransportError(
+            .protocolViolation, frameType: FrameType.crypto.rawValue, "handshake data beyond the end of its level")
     }
 
     private func install(
@@ -80,16 +94,22 @@ extension Connection {
             from: role.peer)
         peerParameters = parameters
         if let token = parameters.statelessResetToken { peerConnectionIDs.setResetTokenOfFirst(token) }
-        if let preferred = parameters.preferredAddress {
-            try peerConnectionIDs.insert(
-                NewConnectionIDFrame(
-                    sequence: 1, retirePriorTo: 0, id: preferred.connectionID, resetToken: preferred.statelessResetToken
-                ))
-        }
+        if let preferred = parameters.preferredAddress { try take(preferred) }
         streams.applyPeerLimits(parameters)
         application.loss.maxAckDelay = parameters.maxAckDelay
         limitDatagrams()
+    }
 
+    private func take(_ preferred: PreferredAddress) throws(TransportError) {
+        do throws(TransportError) {
+            try peerConnectionIDs.insert(
+                NewConnectionIDFrame(
+                    sequence: 1, retirePriorTo: 0, id: preferred.connectionID, resetToken: preferred.statelessResetToken
+                ), preferring: activePath.id)
+        } catch {
+            // RFC 9000 §18.2: a server without connection IDs has no preferred address, and its ID is a new one.
+            throw TransportError(.transportParameterError, "preferred_address: \(error.reason)")
+        }
     }
 
     /// The largest datagram that both ends accept.
@@ -140,9 +160,8 @@ extension Connection {
         guard let space = space(of: level) else { return }
         space.loss.discard(paths: paths)
         switch level {
-        case .initial:
-            initial = nil
-            if role == .server { identifiers.retire(originalDestinationConnectionID, of: handle) }
+        // The connection ID that the client made up goes on leading here: a late copy of its first packet opens nothing.
+        case .initial: initial = nil
         case .handshake: handshake = nil
         case .oneRTT: return
         }
@@ -154,8 +173,11 @@ extension Connection {
 
     /// RFC 9000 §17.2.5.2: a client takes one Retry, before anything else of the server's, with a valid integrity tag.
     func retryReceived(_ packet: RetryPacket, in datagram: Span<UInt8>, at now: Instant) {
-        guard role == .client, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
+        guard role == .client, state == .handshaking, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
             packet.version == version, let space = initial,
+            // RFC 9000 §17.2.5.1: a Retry whose connection ID is the one that it answers is discarded.
+            packet.sourceConnectionID != originalDestinationConnectionID,
+            packet.token.count <= TransportLimits.longestToken,
             RetryIntegrity.isValid(
                 datagram.extracting(packet.packet), originalDestination: originalDestinationConnectionID,
                 version: version)
@@ -177,7 +199,7 @@ extension Connection {
 
     /// RFC 9000 §6.2: a client that is offered none of its versions gives up, unless the server has answered already.
     func versionNegotiationReceived(_ packet: VersionNegotiationPacket) {
-        guard role == .client, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
+        guard role == .client, state == .handshaking, peerHandshakeConnectionID == nil, retrySourceConnectionID == nil,
             packet.destinationConnectionID == handshakeConnectionID,
             packet.sourceConnectionID == originalDestinationConnectionID,
             !packet.supportedVersions.contains(version.number)

@@ -12,6 +12,8 @@ extension Connection {
         case migrationDisabled
         /// No path leaves from this local address.
         case unknownAddress
+        /// The server has given no connection ID for another path yet (RFC 9000 §9.5).
+        case noConnectionID
         /// As many paths as a connection may know are in use.
         case tooManyPaths
         /// The connection is over.
@@ -48,6 +50,7 @@ extension Connection {
         guard let path = candidates.first(where: { $0.remote == activePath.remote }) ?? candidates.first else {
             throw .unknownAddress
         }
+        guard peerConnectionIDs.assign(to: path.id) else { throw .noConnectionID }
         activate(path, at: now)
     }
 
@@ -61,7 +64,7 @@ extension Connection {
         let leaving = paths.paths.filter { $0.local == local }
         guard !leaving.isEmpty else { throw .unknownAddress }
         if activePath.local == local {
-            let others = paths.paths.filter { $0.local != local }
+            let others = paths.paths.filter { $0.local != local && peerConnectionIDs.assign(to: $0.id) }
             guard let next = others.first(where: \.validator.isValidated) ?? others.first else { return }
             activate(next, at: now)
         }
@@ -81,7 +84,6 @@ extension Connection {
     func activate(_ path: NetworkPath, at now: Instant) {
         guard path !== activePath else { return }
         if activePath.validator.isValidated { lastValidatedPath = activePath }
-        _ = peerConnectionIDs.assign(to: path.id)
         activePath = path
         if !path.validator.isValidated { beginValidation(of: path, at: now) }
         // The server learns of the move by a non-probing packet (RFC 9000 §9.2), also when there is no data to send.
@@ -95,7 +97,7 @@ extension Connection {
         guard state.isOpen else { throw .connectionEnded }
         guard progress == .confirmed else { throw .handshakeNotConfirmed }
         // RFC 9000 §18.2: disable_active_migration does not forbid the move to a preferred address, nor after it.
-        let forbidden = peerParameters?.disablesActiveMigration == true && activePath !== preferredPath
+        let forbidden = peerParameters?.disablesActiveMigration == true && activePath.remote != preferredRemote
         guard configuration.allowsActiveMigration, !forbidden else { throw .migrationDisabled }
     }
 
@@ -105,13 +107,14 @@ extension Connection {
     func probePreferredAddress(at now: Instant) {
         guard role == .client, let preferred = peerParameters?.preferredAddress,
             let remote = (activePath.remote.ip.family == .ipv4 ? preferred.ipv4 : preferred.ipv6),
-            remote != activePath.remote
+            remote != activePath.remote, remote.port != 0, configuration.preferredAddresses.contains(remote.ip),
+            paths.paths.count < Self.maximumPaths
         else { return }
         let path = makePath(local: activePath.local, remote: remote)
+        guard peerConnectionIDs.assign(sequence: 1, to: path.id) else { return }
         path.amplification = .lifted
         paths.append(path)
         preferredPath = path
-        peerConnectionIDs.assign(sequence: 1, to: path.id)
         events.append(.path(.added(PathDescription(path))))
         beginValidation(of: path, at: now)
     }

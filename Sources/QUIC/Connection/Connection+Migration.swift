@@ -9,35 +9,40 @@ extension Connection {
     /// A packet that passed authentication came from an address that is no path yet.
     ///
     /// - Returns: the new path; nil when nothing can be sent there.
-    func adoptPath(_ arrival: PacketArrival, destination: ConnectionID, at now: Instant) -> NetworkPath? {
+    func adoptPath(_ arrival: PacketArrival, at now: Instant) -> NetworkPath? {
         // RFC 9000 §9: only clients migrate; a client knows its own paths beforehand.
         guard role == .server, progress == .confirmed else { return nil }
-        makeRoomForPath(at: now)
         let path = makePath(local: arrival.local, remote: arrival.remote)
-        if activePath.destinationOfPeer == destination {
+        if let same = ([activePath] + paths.paths).first(where: { $0.destinationOfPeer == arrival.destination }) {
             // RFC 9000 §9.5: without a new connection ID it is a rebinding, and the answer needs no new one either.
-            peerConnectionIDs.share(activePath.id, with: path.id)
+            peerConnectionIDs.share(same.id, with: path.id)
         } else if !peerConnectionIDs.assign(to: path.id) {
-            // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any.
+            // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any. That of a path
+            // out of use is given back, in exchange for one for the next attempt.
+            if let oldest = oldestStandby { forget(oldest, at: now) }
             return nil
         }
-        if let known = paths.paths.first(where: { $0.remote == path.remote && $0.validator.isValidated }) {
-            // Only our own address differs: the peer's was validated before (RFC 9000 §9.3).
-            path.amplification = known.amplification
-        } else {
-            path.amplification = .unvalidated
-        }
-        path.destinationOfPeer = destination
-        paths.append(path)
+        if paths.paths.count >= Self.maximumPaths, let oldest = oldestStandby { forget(oldest, at: now) }
+        // RFC 9000 §9.3: an address that was validated stays so when only our own address differs.
+        let isKnown = paths.paths.contains { $0.remote == path.remote && $0.amplification == .lifted }
+        path.amplification = isKnown ? .lifted : .unvalidated
         path.amplification.received(arrival.datagramSize)
+        path.destinationOfPeer = arrival.destination
+        path.datagramReceived(at: now)
+        paths.append(path)
+        // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
+        if !isKnown { beginValidation(of: path, at: now) }
         return path
     }
 
     /// RFC 9000 §9.3: the highest-numbered non-probing packet says where the peer is.
-    func nonProbingPacketReceived(_ packetNumber: UInt64, on path: NetworkPath, at now: Instant) {
-        guard role == .server, progress == .confirmed, path !== activePath,
-            packetNumber == application.received.largest
-        else { return }
+    func nonProbingPacketReceived(_ packetNumber: UInt64, on path: NetworkPath?, at now: Instant) {
+        guard highestNonProbingPacket.map({ packetNumber > $0 }) ?? true else { return }
+        highestNonProbingPacket = packetNumber
+        // A path can be forgotten by a frame of the packet that came in on it.
+        guard role == .server, progress == .confirmed, let path, path !== activePath, paths[path.id] === path else {
+            return
+        }
         peerMoved(to: path, at: now)
     }
 
@@ -49,15 +54,15 @@ extension Connection {
             path.adoptBooks(of: previous)
         }
         activePath = path
-        statistics.peerMoves += 1
-        if !path.validator.isValidated {
-            // RFC 9000 §9.3: sends to the new address and validates it.
-            beginValidation(of: path, at: now)
+        // RFC 9000 §9.3: sends to the new address and validates it.
+        if !path.validator.isValidated { beginValidation(of: path, at: now) }
+        if path.remote != previous.remote {
+            statistics.peerMoves += 1
             // RFC 9000 §9.3.3: challenges the old path too, against an attacker that forwards packets.
-            if previous.validator.isValidated { beginValidation(of: previous, at: now) }
+            if !path.validator.isValidated, previous.validator.isValidated { beginValidation(of: previous, at: now) }
+            events.append(.path(.peerMoved(from: previous.remote, to: PathDescription(path))))
         }
         afterSwitch(to: path, at: now)
-        events.append(.path(.peerMoved(from: previous.remote, to: PathDescription(path))))
         events.append(.path(.activated(PathDescription(path))))
     }
 
@@ -71,6 +76,7 @@ extension Connection {
     func beginValidation(of path: NetworkPath, at now: Instant) {
         path.validator.begin(
             at: now, probeTimeout: path.rtt.probeTimeout(maxAckDelay: peerMaximumAckDelay),
+            currentProbeTimeout: probeTimeout,
             initialProbeTimeout: RTTEstimator().probeTimeout(maxAckDelay: peerMaximumAckDelay))
     }
 
@@ -81,13 +87,10 @@ extension Connection {
             algorithm: configuration.congestionControl, ceiling: datagramCeiling)
     }
 
-    private func makeRoomForPath(at now: Instant) {
-        guard paths.paths.count >= Self.maximumPaths else { return }
-        let candidates = paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath }
-        guard let oldest = candidates.min(by: { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }) else {
-            return
-        }
-        forget(oldest, at: now)
+    /// The path that can be spared: silent for longest, neither in use nor the one to return to.
+    private var oldestStandby: NetworkPath? {
+        paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath }
+            .min { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }
     }
 
     /// Drops a path and what is in flight on it; its data goes out again on the active one.
@@ -96,6 +99,7 @@ extension Connection {
         releasePeerConnectionID(of: path, at: now)
         paths.remove(path.id)
         if lastValidatedPath === path { lastValidatedPath = nil }
+        if preferredPath === path { preferredPath = nil }
         events.append(.path(.removed(PathDescription(path))))
     }
 
@@ -122,7 +126,12 @@ extension Connection {
         path.amplification.addressValidated()
         events.append(.path(.validated(PathDescription(path))))
         if path === activePath { lastValidatedPath = nil }
-        if path === preferredPath, role == .client { activate(path, at: now) }
+        if path === preferredPath, role == .client {
+            // RFC 9000 §9.6.1: once it is validated everything goes to the preferred address, for good.
+            preferredPath = nil
+            preferredRemote = path.remote
+            activate(path, at: now)
+        }
     }
 
     /// RFC 9000 §8.2.4: a path that failed is not a connection that failed.
@@ -133,8 +142,7 @@ extension Connection {
             return
         }
         // RFC 9000 §9.3.2: back to the last validated address, or close without a word.
-        let fallback = lastValidatedPath ?? paths.paths.first { $0 !== path && $0.validator.isValidated }
-        guard let fallback else {
+        guard let fallback = fallback(from: path) else {
             if role == .server { abandon(.noViablePath) }
             return
         }
@@ -142,6 +150,19 @@ extension Connection {
         lastValidatedPath = nil
         afterSwitch(to: fallback, at: now)
         events.append(.path(.activated(PathDescription(fallback))))
-        if role == .server { forget(path, at: now) }
+        switch role {
+        case .server: forget(path, at: now)
+        case .client:
+            // The server learns of the return by a non-probing packet, and what was lost on the way goes out again.
+            pingRequested = true
+            sendAgainEverything(sentOn: path, at: now)
+        }
     }
+
+    private func fallback(from path: NetworkPath) -> NetworkPath? {
+        if let last = lastValidatedPath, last !== path, !last.validator.hasFailed, canAddress(last) { return last }
+        return paths.paths.first { $0 !== path && $0.validator.isValidated && canAddress($0) }
+    }
+
+    private func canAddress(_ path: NetworkPath) -> Bool { peerConnectionIDs.id(for: path.id) != nil }
 }

@@ -1,3 +1,4 @@
+import Cryptography
 import Primitives
 import TLS
 
@@ -21,8 +22,9 @@ extension Connection {
             packet.kind = .probe(mtu: nil)
             packet.wantsExpansion = true
         case .close(let cause):
-            writer.writeConnectionClose(
-                cause.origin(at: packet.space.level), reason: cause.reason(at: packet.space.level))
+            let origin = cause.origin(at: packet.space.level)
+            guard origin.smallestEncodedSize <= writer.remaining else { return }
+            writer.writeConnectionClose(origin, reason: cause.reason(at: packet.space.level))
         }
     }
 
@@ -36,6 +38,8 @@ extension Connection {
         if allowance != .acknowledgementsOnly {
             writeAckEliciting(allowance, of: &packet, into: &writer, at: now)
         }
+        // RFC 9000 §14.1: a client expands every Initial datagram, a server those that are ack-eliciting.
+        if space.level == .initial, role == .client || packet.kind.isAckEliciting { packet.wantsExpansion = true }
         guard acknowledged else { return }
         // An acknowledgement that is not due yet goes along with other frames, but makes no packet of its own.
         if !packet.kind.isAckEliciting, !space.received.shouldAckNow(at: now) {
@@ -76,10 +80,6 @@ extension Connection {
         }
         let needsPing = allowance == .probe || (pingRequested && packet.space.level == .oneRTT)
         if needsPing, !packet.kind.isAckEliciting, writer.writeIfFits(.ping) { packet.kind = .ackEliciting }
-        // RFC 9000 §14.1: a client expands every Initial datagram, a server those that are ack-eliciting.
-        if packet.space.level == .initial, role == .client || packet.kind.isAckEliciting {
-            packet.wantsExpansion = true
-        }
     }
 
     @_lifetime(writer: copy writer)
@@ -126,15 +126,26 @@ extension Connection {
         let header = DatagramFrameHeader(extent: .lengthField)
         while let next = datagrams.next {
             guard header.encodedSize(length: next.count) + next.count <= writer.remaining else {
-                // One that would not fit into an empty packet either cannot be sent on this path.
-                if packet.frames.isEmpty, packet.largestAcknowledged == nil { datagrams.dropNext() }
-                return
+                guard header.encodedSize(length: next.count) + next.count > emptyPacketRoom(on: packet.path) else {
+                    return
+                }
+                // RFC 9221 §5: it cannot be fragmented, and the path does not carry it whole.
+                datagrams.dropNext()
+                continue
             }
             writer.write(header, length: next.count)
             writer.write(next.span)
             datagrams.removeNext()
             packet.append(.datagram)
         }
+    }
+}
+
+extension Connection {
+    /// Bytes for frames in a 1-RTT packet that has a datagram to itself.
+    private func emptyPacketRoom(on path: NetworkPath) -> Int {
+        let destination = peerConnectionIDs.id(for: path.id)?.count ?? 0
+        return path.datagramSize - 1 - destination - PacketNumber.maximumLength - CipherSuite.tagLength
     }
 }
 

@@ -10,6 +10,10 @@ struct PacketArrival {
     var datagramSize: Int
     /// The network path it belongs to; nil while its 4-tuple is not known to be the peer's.
     var path: NetworkPath?
+    /// The connection ID that the packet was addressed to.
+    var destination = ConnectionID.empty
+    /// Whether a packet of the datagram could be opened.
+    var isAuthentic = false
 }
 
 /// From a datagram to frames (RFC 9000 §12.2, §5.2).
@@ -42,6 +46,8 @@ extension Connection {
             path.amplification.received(datagram.count)
         }
         receivePackets(in: &datagram, arrival: &arrival, at: now)
+        // RFC 9000 §10.3.1: a datagram of which nothing can be opened may be a stateless reset, whatever its first byte.
+        if !arrival.isAuthentic, isReset(by: datagram.span, from: remote) { abandon(.statelessReset) }
         openUndecryptable(at: now)
         updateLossDeadline(at: now)
     }
@@ -70,7 +76,9 @@ extension Connection {
     private func receiveLong(
         _ header: LongHeader, in datagram: inout MutableSpan<UInt8>, arrival: inout PacketArrival, at now: Instant
     ) {
-        guard header.version == version, header.type != .zeroRTT else {
+        // RFC 9000 §14.1: a server drops the Initial packets of a datagram that is too small.
+        let isTooSmall = role == .server && arrival.datagramSize < TransportLimits.minimumDatagramSize
+        guard header.version == version, header.type != .zeroRTT, header.type != .initial || !isTooSmall else {
             statistics.packetsDropped += 1
             return
         }
@@ -81,7 +89,8 @@ extension Connection {
         }
         let space = header.type == .initial ? initial : handshake
         guard let space, let keys = space.keys.read else {
-            keep(datagram.span.extracting(header.packet), ifFor: header.type == .handshake ? handshake : nil, arrival)
+            let expected = header.type == .handshake ? handshake : nil
+            keep(datagram.span.extracting(header.packet), ifFor: expected, arrival)
             return
         }
         do throws(TransportError) {
@@ -93,7 +102,9 @@ extension Connection {
             if role == .client, header.type == .initial, !header.token.isEmpty {
                 throw TransportError(.protocolViolation, "an Initial packet of the server with a token")
             }
+            arrival.isAuthentic = true
             initialSeen(header, at: now)
+            guard isNew(packet, in: space) else { return }
             try receive(packet, in: space, type: header.type, datagram: datagram.span, arrival: &arrival, at: now)
             if role == .server, header.type == .handshake {
                 // RFC 9000 §8.1: who sends a Handshake packet received our Initial; RFC 9001 §4.9.1: Initial keys go.
@@ -127,27 +138,35 @@ extension Connection {
                     probeTimeout: probeTimeout)
             else {
                 statistics.packetsDropped += 1
-                if isReset(by: datagram.span) { abandon(.statelessReset) }
                 return
             }
-            if arrival.path == nil {
-                arrival.path = adoptPath(arrival, destination: header.destinationConnectionID, at: now)
-            }
-            arrival.path?.destinationOfPeer = header.destinationConnectionID
+            arrival.isAuthentic = true
+            guard isNew(packet, in: application) else { return }
+            arrival.destination = header.destinationConnectionID
+            if state.isOpen { findPath(of: packet, &arrival, at: now) }
             try receive(packet, in: application, type: .oneRTT, datagram: datagram.span, arrival: &arrival, at: now)
         } catch {
             fail(error, at: now)
         }
     }
 
+    /// RFC 9000 §12.3: a packet is processed once. A copy proves nothing about the address that it comes from either.
+    private func isNew(_ packet: OpenedPacket, in space: PacketSpace) -> Bool {
+        guard space.received.novelty(of: packet.packetNumber) == .duplicate else { return true }
+        statistics.packetsDropped += 1
+        return false
+    }
+
+    private func findPath(of packet: OpenedPacket, _ arrival: inout PacketArrival, at now: Instant) {
+        if arrival.path == nil { arrival.path = adoptPath(arrival, at: now) }
+        guard application.received.largest.map({ packet.packetNumber > $0 }) ?? true else { return }
+        arrival.path?.destinationOfPeer = arrival.destination
+    }
+
     private func receive(
         _ packet: OpenedPacket, in space: PacketSpace, type: PacketType, datagram: Span<UInt8>,
         arrival: inout PacketArrival, at now: Instant
     ) throws(TransportError) {
-        guard space.received.novelty(of: packet.packetNumber) == .new else {
-            statistics.packetsDropped += 1
-            return
-        }
         if case .closing = state {
             return try lookForClose(packet, type: type, in: datagram, at: now)
         }
@@ -159,8 +178,8 @@ extension Connection {
         guard state.isOpen else { return }
         space.received.packetReceived(
             packet.packetNumber, content.isAckEliciting ? .ackEliciting : .notAckEliciting, ecn: arrival.ecn, at: now)
-        if type == .oneRTT, !content.isProbing, let path = arrival.path {
-            nonProbingPacketReceived(packet.packetNumber, on: path, at: now)
+        if type == .oneRTT, !content.isProbing {
+            nonProbingPacketReceived(packet.packetNumber, on: arrival.path, at: now)
         }
     }
 
@@ -178,31 +197,40 @@ extension Connection {
     // MARK: Packets without keys
 
     private func keep(_ packet: Span<UInt8>, ifFor space: PacketSpace?, _ arrival: PacketArrival) {
-        guard space != nil, progress == .inProgress else {
+        guard let space, state == .handshaking else {
             statistics.packetsDropped += 1
             return
         }
         let entry = UndecryptableDatagrams.Entry(
-            bytes: packet.indices.map { packet[$0] }, local: arrival.local, remote: arrival.remote, ecn: arrival.ecn)
+            level: space.level, bytes: packet.indices.map { packet[$0] }, local: arrival.local, remote: arrival.remote,
+            ecn: arrival.ecn)
         if !undecryptable.append(entry) { statistics.packetsDropped += 1 }
     }
 
     /// Tries again what arrived before its keys (RFC 9001 §5.7).
     private func openUndecryptable(at now: Instant) {
         guard !undecryptable.isEmpty, state.isOpen else { return }
-        guard progress >= .complete || handshake?.keys.read != nil else { return }
-        for var entry in undecryptable.takeAll() {
-            var arrival = PacketArrival(
-                local: entry.local, remote: entry.remote, ecn: entry.ecn, datagramSize: entry.bytes.count,
-                path: paths.path(from: entry.local, to: entry.remote))
-            var bytes = entry.bytes.mutableSpan
-            receivePackets(in: &bytes, arrival: &arrival, at: now)
+        if handshake?.keys.read != nil { openUndecryptable(of: .handshake, at: now) }
+        if progress >= .complete {
+            openUndecryptable(of: .oneRTT, at: now)
+            undecryptable.removeAll()
         }
     }
 
-    /// RFC 9000 §10.3.1: what cannot be opened may be a stateless reset.
-    func isReset(by datagram: Span<UInt8>) -> Bool {
-        guard let token = StatelessReset.token(in: datagram) else { return false }
-        return state.isOpen && peerConnectionIDs.hasResetToken(token)
+    private func openUndecryptable(of level: EncryptionLevel, at now: Instant) {
+        for entry in undecryptable.takeAll(of: level) {
+            var arrival = PacketArrival(
+                local: entry.local, remote: entry.remote, ecn: entry.ecn, datagramSize: entry.bytes.count,
+                path: paths.path(from: entry.local, to: entry.remote))
+            var bytes = entry.bytes
+            var span = bytes.mutableSpan
+            receivePackets(in: &span, arrival: &arrival, at: now)
+        }
+    }
+
+    /// RFC 9000 §10.3.1: what cannot be opened may be a stateless reset from an address that the peer is known to have.
+    func isReset(by datagram: Span<UInt8>, from remote: NetworkAddress) -> Bool {
+        guard state.isOpen, let token = StatelessReset.token(in: datagram) else { return false }
+        return peerConnectionIDs.hasResetToken(token, onOneOf: paths.paths.filter { $0.remote == remote }.map(\.id))
     }
 }

@@ -72,7 +72,7 @@ extension Connection {
         case .retireConnectionID(let sequence): peerConnectionIDs.retirementLost(sequence)
         case .handshakeDone: shouldSendHandshakeDone = true
         case .newToken:
-            tokenToSend = tokenInFlight
+            tokenToSend = tokenToSend ?? tokenInFlight
             tokenInFlight = nil
         // RFC 9000 §13.3: a challenge is repeated with new data by path validation; a datagram is never repeated.
         case .pathChallenge, .datagram: break
@@ -105,7 +105,7 @@ extension Connection {
             application: application.loss.timerState,
             LossTimer.Conditions(
                 handshake: stage, peerAddressValidation: peerAddressValidation,
-                sendingLimit: activePath.amplification.isBlocked ? .antiAmplification : .open, rtt: activePath.rtt,
+                sendingLimit: sendingRoom(on: activePath) == 0 ? .antiAmplification : .open, rtt: activePath.rtt,
                 maxAckDelay: peerMaximumAckDelay))
     }
 
@@ -121,9 +121,8 @@ extension Connection {
             space.loss.detectLost(at: now, paths: paths, into: &ackOutcome)
             lossesFound(in: space)
         case .probe(let name, let packets):
-            guard let space = space(name) else { return }
             lossTimer.probed(at: now)
-            probe(space, packets: packets)
+            if let space = space(name) { probe(space, packets: packets) }
         }
         updateLossDeadline(at: now)
     }

@@ -64,8 +64,10 @@ extension Connection {
     /// Queues an unreliable datagram (RFC 9221).
     public func sendDatagram(_ bytes: [UInt8]) -> DatagramOutcome {
         let frame = Int(clamping: peerParameters?.maxDatagramFrameSize ?? 0)
-        let limit = max(0, frame - 1 - Varint.width(of: UInt64(frame)))
-        guard bytes.count <= limit, !bytes.isEmpty else { return .tooLarge(limit: limit) }
+        let overhead = 1 + Varint.width(of: UInt64(frame))
+        let limit = max(0, frame - overhead)
+        // RFC 9221 §3: type and length count; without the parameter there is no DATAGRAM frame, not even an empty one.
+        guard frame >= overhead, bytes.count <= limit else { return .tooLarge(limit: limit) }
         datagrams.append(bytes)
         return .queued
     }

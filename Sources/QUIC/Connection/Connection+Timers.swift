@@ -4,7 +4,8 @@ public import Primitives
 extension Connection {
     /// When `deadlineReached` has something to do; nil when only a datagram or a command can change anything.
     ///
-    /// It may lie in the past, when sending is due.
+    /// It may lie in the past, when sending is due; after `nextDatagrams` has returned nil and `deadlineReached` was called
+    /// it does not.
     public func nextDeadline() -> Instant? {
         switch state {
         case .closed: nil
@@ -42,9 +43,10 @@ extension Connection {
         if let deadline = pacingDeadline, now >= deadline { pacingDeadline = nil }
         oneRTTKeys.deadlineReached(at: now)
         streams.deadlineReached(at: now)
-        for path in paths.paths {
+        for path in paths.paths where state.isOpen {
             if path.validator.deadlineReached(at: now) { validationFailed(of: path, at: now) }
         }
+        updateLossDeadline(at: now)
     }
 
     // MARK: Idle timeout and keep-alive (RFC 9000 §10.1)
@@ -92,10 +94,21 @@ extension Connection {
 
     // MARK: Parts
 
-    private var acknowledgementDeadline: Instant? { application.received.ackDeadline }
+    /// What may not be sent has no deadline: a datagram of the peer, or its next connection ID, has to come first.
+    private var acknowledgementDeadline: Instant? {
+        guard sendingRoom(on: activePath) >= TransportLimits.smallestAcknowledgement, oneRTTKeys.canSeal else {
+            return nil
+        }
+        return application.received.ackDeadline
+    }
 
     private var pathDeadline: Instant? {
-        paths.paths.lazy.compactMap { $0.validator.nextDeadline }.min()
+        var earliest: Instant?
+        for path in paths.paths {
+            let deadline = canProbe(path) ? path.validator.nextDeadline : path.validator.attemptDeadline
+            if let deadline { earliest = min(earliest ?? deadline, deadline) }
+        }
+        return earliest
     }
 
     /// The peer's promise on how long it delays an acknowledgement.

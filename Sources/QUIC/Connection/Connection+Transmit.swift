@@ -14,6 +14,10 @@ extension Connection {
     /// encoded in place, as many datagrams as congestion window, pacer, buffer and kernel allow.
     public func nextDatagrams(into buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         guard buffer.count >= TransportLimits.minimumDatagramSize else { return nil }
+        if oneRTTKeys.isConfidentialityLimitReached {
+            // RFC 9001 §6.6: no more packets with these keys, and no others to be had.
+            fail(TransportError(.aeadLimitReached, "the cipher's confidentiality limit is reached"), at: now)
+        }
         let transmission: Transmission? =
             switch state {
             case .closed, .draining: nil
@@ -23,6 +27,7 @@ extension Connection {
                     ?? mtuTransmission(&buffer, at: now)
             }
         updateLossDeadline(at: now)
+        statistics.keyUpdates = oneRTTKeys.updateCount
         guard let transmission else { return nil }
         statistics.datagramsSent += UInt64(transmission.datagramCount)
         statistics.bytesSent &+= UInt64(transmission.byteCount)
@@ -34,15 +39,7 @@ extension Connection {
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
         let ecn = path.ecn.codepoint
-        // RFC 9000 §14.1: what a handshake datagram is expanded to must be allowed in full.
-        let credit = path.amplification.credit
-        let isHandshaking = initial != nil && credit < TransportLimits.minimumDatagramSize
-        let room = isHandshaking ? 0 : min(buffer.count, Self.maximumTransmission, credit)
-        if oneRTTKeys.isConfidentialityLimitReached {
-            // RFC 9001 §6.6: no more packets with these keys, and no others to be had.
-            fail(TransportError(.aeadLimitReached, "the cipher's confidentiality limit is reached"), at: now)
-            return nil
-        }
+        let room = min(buffer.count, Self.maximumTransmission, sendingRoom(on: path))
         var run = SealedRun()
         var segmentSize = 0
         var position = 0
@@ -62,6 +59,16 @@ extension Connection {
             return nil
         }
         return transmission(on: path, ecn: ecn, segmentSize: segmentSize, byteCount: position, at: now)
+    }
+
+    /// Bytes that may be sent on a path as far as its address goes; 0 while too few are allowed, or while the peer has given
+    /// no connection ID for it.
+    func sendingRoom(on path: NetworkPath) -> Int {
+        guard peerConnectionIDs.id(for: path.id) != nil else { return 0 }
+        // RFC 9000 §14.1: what a handshake datagram is expanded to must be allowed in full.
+        let needed = initial == nil ? TransportLimits.smallestDatagram : TransportLimits.minimumDatagramSize
+        let credit = path.amplification.credit
+        return credit >= needed ? credit : 0
     }
 
     /// Writes a datagram of data: while the handshake lasts one packet of each level that has something to send
@@ -123,7 +130,7 @@ extension Connection {
     /// What may go into the next packet of a space.
     private func allowance(in space: PacketSpace, on path: NetworkPath, at now: Instant) -> PacketAllowance {
         if space.probesToSend > 0 { return .probe }
-        guard path.windowAvailable > 0 else { return .acknowledgementsOnly }
+        guard path.windowAvailable > 0, space.loss.hasRoom else { return .acknowledgementsOnly }
         guard path.sendBudget(at: now) > 0 else {
             pacingDeadline = path.nextSendTime(at: now)
             return .acknowledgementsOnly
@@ -144,15 +151,11 @@ extension Connection {
 
     /// RFC 9000 §8.2: challenges and answers, each on its own path.
     private func probeTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
-        guard progress >= .complete else { return nil }
         for path in paths.paths {
             let challengeIsDue = path.validator.isChallengeDue(at: now)
-            guard challengeIsDue || !path.challenges.isEmpty, peerConnectionIDs.id(for: path.id) != nil else {
-                continue
-            }
+            guard challengeIsDue || !path.challenges.isEmpty, canProbe(path) else { continue }
             // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids.
-            let limit = min(TransportLimits.minimumDatagramSize, path.amplification.credit)
-            guard limit >= Self.smallestProbe else { continue }
+            let limit = min(TransportLimits.minimumDatagramSize, sendingRoom(on: path))
             let challenge: UInt64? = challengeIsDue ? generator.next() : nil
             // RFC 9000 §9.3.3: on the active path the answer is non-probing, so that the peer stays with this path.
             let plan = PacketPlan.path(
@@ -166,8 +169,10 @@ extension Connection {
         return nil
     }
 
-    /// Bytes below which a datagram cannot hold a challenge and a response.
-    private static let smallestProbe = 64
+    /// Whether a challenge or an answer may go out on a path.
+    func canProbe(_ path: NetworkPath) -> Bool {
+        progress >= .complete && oneRTTKeys.canSeal && sendingRoom(on: path) > 0
+    }
 
     private func transmission(
         _ plan: PacketPlan, expandedTo size: Int, limit: Int, on path: NetworkPath, _ buffer: inout MutableSpan<UInt8>,

@@ -60,7 +60,7 @@ public final class Connection {
     var handshake: PacketSpace?
     /// The space of path identifier 0, the only one that plain QUIC has.
     let application: PacketSpace
-    let oneRTTKeys = OneRTTKeys()
+    var oneRTTKeys = OneRTTKeys()
     var undecryptable = UndecryptableDatagrams()
     var lossTimer: LossTimer
     var lossDeadline: Instant?
@@ -74,6 +74,10 @@ public final class Connection {
     var lastValidatedPath: NetworkPath?
     /// The path to the server's preferred address (RFC 9000 §9.6).
     var preferredPath: NetworkPath?
+    /// The server's preferred address, once the connection has moved there.
+    var preferredRemote: NetworkAddress?
+    /// The highest-numbered packet of the peer that was not a mere probe (RFC 9000 §9.3).
+    var highestNonProbingPacket: UInt64?
     var nextPathID: UInt32 = 1
     var localConnectionIDs = LocalConnectionIDs()
     var peerConnectionIDs: PeerConnectionIDs
@@ -115,10 +119,11 @@ public final class Connection {
             id: NetworkPathID(rawValue: 0), local: start.local, remote: start.remote,
             algorithm: start.configuration.congestionControl, ceiling: start.configuration.largestDatagram)
         path.amplification = start.addressValidation == .pending ? .unvalidated : .lifted
+        path.destinationOfPeer = start.handshakeConnectionID
         activePath = path
         paths.append(path)
         peerConnectionIDs = PeerConnectionIDs(
-            first: start.peerConnectionID, path: path.id, limit: start.configuration.activeConnectionIDLimit)
+            first: start.peerConnectionID, path: path.id, limit: max(2, start.configuration.activeConnectionIDLimit))
 
         initial = PacketSpace(.initial, configuration: start.configuration, using: &generator)
         handshake = PacketSpace(.handshake, configuration: start.configuration, using: &generator)

@@ -5,6 +5,9 @@ struct CryptoStream {
     /// Bytes beyond what TLS has taken that are kept; more closes the connection with CRYPTO_BUFFER_EXCEEDED. Bounds
     /// what a peer can make us hold before and after the handshake (CVE-2024-1765). RFC 9000 §7.5 asks for 4,096.
     static let receiveWindow = 65_536
+    /// Gaps between the bytes that are kept; more closes the connection with CRYPTO_BUFFER_EXCEEDED. Bounds the work that
+    /// one-byte fragments make; a peer that shuffles its ClientHello leaves a few dozen.
+    static let maximumGaps = 256
 
     // MARK: Sending
 
@@ -69,6 +72,10 @@ struct CryptoStream {
         let start = max(offset, taken)
         for position in start..<end { incoming[Int(position - taken)] = data[Int(position - offset)] }
         received.insert(start..<end)
+        guard received.rangeCount <= Self.maximumGaps else {
+            throw TransportError(
+                .cryptoBufferExceeded, frameType: FrameType.crypto.rawValue, "handshake data in too many pieces")
+        }
     }
 
     /// Takes the bytes that are there without a gap.

@@ -4,6 +4,8 @@ import DequeModule
 struct DatagramQueue {
     /// Bytes that may wait; beyond them the oldest are dropped, since newer ones matter more to a real-time sender.
     static let maximumWaiting = 1 << 20
+    /// Bytes that every datagram counts besides its own, so that empty ones are bounded too.
+    static let overhead = 64
 
     private var waiting: Deque<[UInt8]> = []
     private var waitingBytes = 0
@@ -13,15 +15,15 @@ struct DatagramQueue {
 
     mutating func append(_ bytes: [UInt8]) {
         waiting.append(bytes)
-        waitingBytes += bytes.count
+        waitingBytes += bytes.count + Self.overhead
         while waitingBytes > Self.maximumWaiting, let oldest = waiting.popFirst() {
-            waitingBytes -= oldest.count
+            waitingBytes -= oldest.count + Self.overhead
             dropped += 1
         }
     }
 
     mutating func removeNext() {
-        if let first = waiting.popFirst() { waitingBytes -= first.count }
+        if let first = waiting.popFirst() { waitingBytes -= first.count + Self.overhead }
     }
 
     /// Drops the next one: the path does not carry it any more.

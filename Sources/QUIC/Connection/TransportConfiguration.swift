@@ -24,9 +24,28 @@ public struct TransportConfiguration: Sendable {
     public var acceptsGreasedFixedBit = true
     /// Whether a client may leave the address of the handshake (disable_active_migration is its negation).
     public var allowsActiveMigration = true
+    /// Which preferred addresses of a server a client moves to (RFC 9000 §9.6).
+    public var preferredAddresses = PreferredAddressScope.global
 
     /// Creates the defaults.
     public init() {}
+}
+
+/// Where a server may send its clients with a preferred address: an attacker's could aim at the client's own network
+/// (RFC 9000 §21.5.3).
+public enum PreferredAddressScope: Hashable, Sendable {
+    /// Addresses of the public internet.
+    case global
+    /// Any address of a host: for servers inside a private network.
+    case any
+
+    /// Whether a client moves to `address`; others are ignored.
+    public func contains(_ address: IPAddress) -> Bool {
+        switch self {
+        case .global: address.isGlobal
+        case .any: !address.isMulticast && !address.isUnspecified && address.purpose != .broadcast
+        }
+    }
 }
 
 extension TransportParameters {
@@ -37,6 +56,7 @@ extension TransportParameters {
         maxAckDelay = configuration.maximumAckDelay
         activeConnectionIDLimit = UInt64(max(2, configuration.activeConnectionIDLimit))
         maxDatagramFrameSize = UInt64(max(0, configuration.maximumDatagramFrameSize))
+        disablesActiveMigration = !configuration.allowsActiveMigration
         greasesQUICBit = configuration.acceptsGreasedFixedBit
         configuration.streams.announce(in: &self)
     }

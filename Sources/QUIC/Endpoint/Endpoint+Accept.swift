@@ -88,7 +88,7 @@ extension Endpoint {
                 context: server.tls, serverName: nil,
                 transportParameters: own.encoded(for: .server, using: &generator), ticket: nil)
         } catch {
-            identifiers.retire(source, of: handle)
+            for id in [source, preferredID].compactMap({ $0 }) { identifiers.retire(id, of: handle) }
             return refuse(header, with: .internalError, arrival)
         }
         var start = ConnectionStart(

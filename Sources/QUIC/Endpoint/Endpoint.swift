@@ -56,14 +56,22 @@ public final class Endpoint {
         let destination = ConnectionID.random(count: ConnectionIDTable.length, using: &generator)
         var own = TransportParameters(configuration.transport)
         own.initialSourceConnectionID = source
-        let engine = try TLSEngine(
-            context: parameters.tls, serverName: parameters.serverName,
-            transportParameters: own.encoded(for: .client, using: &generator), ticket: parameters.ticket)
+        let engine: TLSEngine
+        do throws(TLSError) {
+            engine = try TLSEngine(
+                context: parameters.tls, serverName: parameters.serverName,
+                transportParameters: own.encoded(for: .client, using: &generator), ticket: parameters.ticket)
+        } catch {
+            identifiers.retire(source, of: handle)
+            throw error
+        }
+        // One that leaves no room for the handshake is as good as none.
+        let token = parameters.token.count <= TransportLimits.longestToken ? parameters.token : []
         let connection = Connection(
             ConnectionStart(
                 role: .client, handle: handle, version: .v1, configuration: configuration.transport,
                 local: parameters.local, remote: parameters.remote, originalDestinationConnectionID: destination,
-                handshakeConnectionID: source, peerConnectionID: destination, token: parameters.token,
+                handshakeConnectionID: source, peerConnectionID: destination, token: token,
                 addressValidation: .notNeeded, generator: fork()),
             tls: engine, identifiers: identifiers, at: now)
         connections[handle] = connection
@@ -105,9 +113,12 @@ public final class Endpoint {
         switch first {
         case .short(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
-                ?? deliverReset(datagram.span) ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
+                ?? deliverReset(datagram.span, arrival)
+                ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
         case .long(let header):
-            if let outcome = deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) {
+            if let outcome = deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
+                ?? deliverReset(datagram.span, arrival)
+            {
                 return outcome
             }
             guard header.type == .initial else { return .dropped }
@@ -116,8 +127,9 @@ public final class Endpoint {
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
         case .versionNegotiation(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
-        case .unknownVersion(let header): return negotiateVersion(header, datagram.span, arrival)
-        case .defective: return deliverReset(datagram.span) ?? .dropped
+        case .unknownVersion(let header):
+            return deliverReset(datagram.span, arrival) ?? negotiateVersion(header, datagram.span, arrival)
+        case .defective: return deliverReset(datagram.span, arrival) ?? .dropped
         }
     }
 
@@ -129,11 +141,12 @@ public final class Endpoint {
 
     /// A server that lost its state cannot know our connection ID: its reset is found by the token (RFC 9000 §10.3.1).
     ///
-    /// Only connections that this end opened are looked through. A client that resets a server's connection is found out
+    /// Any datagram may be one, whatever its first byte says. Only connections that this end opened are looked through. A client that resets a server's connection is found out
     /// when its packet happens to carry a known connection ID, else by the idle timeout: a look-up among all
     /// clients would cost more than the rare reset of a client is worth.
-    private func deliverReset(_ datagram: Span<UInt8>) -> ReceiveOutcome? {
-        guard let handle = opened.first(where: { connections[$0]?.isReset(by: datagram) == true }) else { return nil }
+    private func deliverReset(_ datagram: Span<UInt8>, _ arrival: Arrival) -> ReceiveOutcome? {
+        let reset = opened.first { connections[$0]?.isReset(by: datagram, from: arrival.remote) == true }
+        guard let handle = reset else { return nil }
         connections[handle]?.abandon(.statelessReset)
         return .connection(handle)
     }

@@ -13,6 +13,8 @@ struct LocalConnectionIDs {
     private(set) var active: [Entry] = []
     private var sequencesToSend: [UInt64] = []
     private(set) var nextSequence: UInt64 = 0
+    /// Sequence numbers below this one were told the peer.
+    private var announced: UInt64 = 0
 
     /// Whether the pool should be filled up, given the peer's active_connection_id_limit.
     func isShort(peerLimit: UInt64) -> Bool {
@@ -24,6 +26,11 @@ struct LocalConnectionIDs {
 
     /// Adds the connection ID of the handshake or of the preferred address, of which the peer learns otherwise.
     mutating func addKnownToPeer(_ id: ConnectionID, resetToken: StatelessResetToken) {
+        append(id, resetToken: resetToken)
+        announced = nextSequence
+    }
+
+    private mutating func append(_ id: ConnectionID, resetToken: StatelessResetToken) {
         active.append(Entry(sequence: nextSequence, id: id, resetToken: resetToken))
         nextSequence += 1
     }
@@ -31,7 +38,7 @@ struct LocalConnectionIDs {
     /// Adds a connection ID that a NEW_CONNECTION_ID frame will tell the peer.
     mutating func issue(_ id: ConnectionID, resetToken: StatelessResetToken) {
         sequencesToSend.append(nextSequence)
-        addKnownToPeer(id, resetToken: resetToken)
+        append(id, resetToken: resetToken)
     }
 
     /// Takes in a RETIRE_CONNECTION_ID frame that arrived in a packet for `destination` (RFC 9000 §19.16).
@@ -40,7 +47,7 @@ struct LocalConnectionIDs {
     mutating func retire(
         _ sequence: UInt64, arrivedFor destination: ConnectionID
     ) throws(TransportError) -> ConnectionID? {
-        guard sequence < nextSequence else {
+        guard sequence < announced else {
             throw TransportError(
                 .protocolViolation, frameType: FrameType.retireConnectionID.rawValue,
                 "retires a connection ID never issued")
@@ -59,7 +66,9 @@ struct LocalConnectionIDs {
     mutating func nextToSend() -> Entry? {
         while !sequencesToSend.isEmpty {
             let sequence = sequencesToSend.removeFirst()
-            if let entry = active.first(where: { $0.sequence == sequence }) { return entry }
+            guard let entry = active.first(where: { $0.sequence == sequence }) else { continue }
+            announced = max(announced, sequence + 1)
+            return entry
         }
         return nil
     }

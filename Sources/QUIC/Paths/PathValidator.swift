@@ -61,12 +61,15 @@ struct PathValidator: Equatable {
     /// Starts an attempt; one under way goes on as it is.
     ///
     /// - Parameters:
-    ///   - probeTimeout: the current PTO of the path that has one.
+    ///   - probeTimeout: the PTO of the path, after which an unanswered challenge is repeated.
+    ///   - currentProbeTimeout: the PTO of the path that is in use.
     ///   - initialProbeTimeout: the PTO that the initial RTT gives (RFC 9002 §6.2.2): the new path may be slower.
-    mutating func begin(at now: Instant, probeTimeout: Interval, initialProbeTimeout: Interval) {
+    mutating func begin(
+        at now: Instant, probeTimeout: Interval, currentProbeTimeout: Interval, initialProbeTimeout: Interval
+    ) {
         guard !isValidating else { return }
         // RFC 9000 §8.2.4: three times the larger of the current PTO and the PTO of a new path.
-        let timeout = max(probeTimeout, initialProbeTimeout) * Self.timeoutInProbeTimeouts
+        let timeout = max(probeTimeout, currentProbeTimeout, initialProbeTimeout) * Self.timeoutInProbeTimeouts
         // RFC 9000 §9.4: the timer of a challenge is no more aggressive than the PTO.
         state = .validating(Attempt(deadline: now + timeout, nextChallenge: now, spacing: probeTimeout))
     }
@@ -112,6 +115,16 @@ struct PathValidator: Equatable {
 
     /// The peer has proven this path in another way: by the handshake.
     mutating func markValidated(at now: Instant) { state = .validated(at: now) }
+
+    /// Drops an attempt: it could not send anything.
+    mutating func cancel() {
+        if isValidating { state = .unvalidated }
+    }
+
+    /// When the attempt under way fails.
+    var attemptDeadline: Instant? {
+        if case .validating(let attempt) = state { attempt.deadline } else { nil }
+    }
 
     /// When `isChallengeDue` or `deadlineReached` has something to do.
     var nextDeadline: Instant? {

@@ -1,3 +1,5 @@
+import Primitives
+
 /// The connection IDs that the peer gave us to address it with (RFC 9000 §5.1).
 ///
 /// Every network path has one of its own (RFC 9000 §9.5), so that an observer cannot link them.
@@ -5,6 +7,9 @@ struct PeerConnectionIDs {
     /// RETIRE_CONNECTION_ID frames that may wait for their acknowledgement. A peer that keeps raising retire_prior_to
     /// faster than it acknowledges is closed with CONNECTION_ID_LIMIT_ERROR (CVE-2024-22189).
     static let maximumUnacknowledgedRetirements = 32
+    /// Gaps in the sequence numbers that arrived; a peer counts by ones (RFC 9000 §5.1.1), so only lost packets make any.
+    /// One that makes more is closed with PROTOCOL_VIOLATION.
+    static let maximumSequenceGaps = 32
 
     struct Entry: Equatable {
         var sequence: UInt64
@@ -22,6 +27,8 @@ struct PeerConnectionIDs {
     /// Sequence numbers whose RETIRE_CONNECTION_ID has to be sent, again or for the first time.
     private var retirementsToSend: [UInt64] = []
     private var unacknowledgedRetirements: Set<UInt64> = []
+    /// Sequence numbers that arrived, so that a late copy of a frame does not bring a retired connection ID back.
+    private var arrived = RangeSet()
     private let limit: Int
 
     /// - Parameters:
@@ -30,6 +37,7 @@ struct PeerConnectionIDs {
     init(first id: ConnectionID, path: NetworkPathID, limit: Int) {
         entries = [Entry(sequence: 0, id: id, resetToken: nil, paths: [path])]
         self.limit = limit
+        arrived.insert(0)
     }
 
     /// Whether the peer uses connection IDs of zero length, which every path shares.
@@ -47,13 +55,14 @@ struct PeerConnectionIDs {
         return entries.first { $0.paths.contains(path) }?.id
     }
 
-    /// Whether `token` ends a datagram that the peer sends when it has lost its state (RFC 9000 §10.3.1).
-    func hasResetToken(_ token: StatelessResetToken) -> Bool {
-        // Every entry is compared as a whole: the time it takes says nothing about where they differ.
+    /// Whether `token` ends a datagram that the peer sends on one of `paths` when it has lost its state.
+    func hasResetToken(_ token: StatelessResetToken, onOneOf paths: [NetworkPathID]) -> Bool {
         var matches = 0
-        for entry in entries {
+        // RFC 9000 §10.3.1: tokens of connection IDs that were not used yet, or were retired, do not count.
+        for entry in entries where entry.paths.contains(where: paths.contains) {
             guard let known = entry.resetToken else { continue }
-            matches += (known.high ^ token.high) | (known.low ^ token.low) == 0 ? 1 : 0
+            // The time it takes says nothing about where they differ.
+            matches += known.isEqualInConstantTime(to: token) ? 1 : 0
         }
         return matches > 0
     }
@@ -71,7 +80,11 @@ struct PeerConnectionIDs {
     }
 
     /// Takes in a NEW_CONNECTION_ID frame or the connection ID of the preferred address (RFC 9000 §19.15).
-    mutating func insert(_ frame: NewConnectionIDFrame) throws(TransportError) {
+    ///
+    /// - Parameter path: comes first when there are fewer connection IDs than paths.
+    mutating func insert(
+        _ frame: NewConnectionIDFrame, preferring path: NetworkPathID
+    ) throws(TransportError) {
         guard !areEmpty else {
             throw violation(.protocolViolation, "NEW_CONNECTION_ID from a peer that uses no connection IDs")
         }
@@ -81,13 +94,17 @@ struct PeerConnectionIDs {
             }
         } else if frame.sequence < retirePriorTo {
             // RFC 9000 §19.15: asked to retire it before it arrived.
-            try retire(frame.sequence)
-        } else {
+            if !arrived.contains(frame.sequence) { try retire(frame.sequence) }
+        } else if !arrived.contains(frame.sequence) {
             entries.append(Entry(sequence: frame.sequence, id: frame.id, resetToken: frame.resetToken, paths: []))
+        }
+        arrived.insert(frame.sequence)
+        guard arrived.rangeCount <= Self.maximumSequenceGaps else {
+            throw violation(.protocolViolation, "connection IDs are not numbered by ones")
         }
         if frame.retirePriorTo > retirePriorTo {
             retirePriorTo = frame.retirePriorTo
-            try retireOutdated()
+            try retireOutdated(preferring: path)
         }
         guard entries.count <= limit else {
             throw violation(.connectionIDLimitError, "more connection IDs than active_connection_id_limit")
@@ -95,10 +112,12 @@ struct PeerConnectionIDs {
     }
 
     /// RFC 9000 §5.1.2: paths move to a newer connection ID before theirs is retired.
-    private mutating func retireOutdated() throws(TransportError) {
+    private mutating func retireOutdated(preferring preferred: NetworkPathID) throws(TransportError) {
         let outdated = entries.filter { $0.sequence < retirePriorTo }
         entries.removeAll { $0.sequence < retirePriorTo }
-        for path in outdated.flatMap(\.paths) { _ = assign(to: path) }
+        let paths = outdated.flatMap(\.paths)
+        if paths.contains(preferred) { _ = assign(to: preferred) }
+        for path in paths { _ = assign(to: path) }
         for entry in outdated { try retire(entry.sequence) }
     }
 
@@ -117,8 +136,13 @@ struct PeerConnectionIDs {
     }
 
     /// Gives `path` the connection ID with this sequence number: that of the preferred address (§9.6.1).
-    mutating func assign(sequence: UInt64, to path: NetworkPathID) {
-        for index in entries.indices where entries[index].sequence == sequence { entries[index].paths.append(path) }
+    /// Another one takes its place when it is in use or retired; false when there is none.
+    mutating func assign(sequence: UInt64, to path: NetworkPathID) -> Bool {
+        guard let index = entries.firstIndex(where: { $0.sequence == sequence && $0.isSpare }) else {
+            return assign(to: path)
+        }
+        entries[index].paths = [path]
+        return true
     }
 
     /// Replaces the connection ID of `path` by a spare one and retires the old; false when there is no spare.

@@ -17,6 +17,7 @@ final class OneRTTKeys {
     private var opening: OpeningPhases?
     private var batch: HeaderMaskBatch?
     private let updateThreshold: UInt64?
+    private let confidentialityLimit: UInt64?
     private var isHandshakeConfirmed = false
     private var isUpdateRequested = false
     /// Key updates so far, whoever began them.
@@ -24,8 +25,13 @@ final class OneRTTKeys {
 
     /// Creates keys that are still to be installed.
     ///
-    /// - Parameter updateThreshold: packets after which an own update is due; nil: half of what the cipher allows.
-    init(updateThreshold: UInt64? = nil) { self.updateThreshold = updateThreshold }
+    /// - Parameters:
+    ///   - updateThreshold: packets after which an own update is due; nil: half of what the cipher allows.
+    ///   - confidentialityLimit: packets under one key, for tests; nil: what the cipher allows.
+    init(updateThreshold: UInt64? = nil, confidentialityLimit: UInt64? = nil) {
+        self.updateThreshold = updateThreshold
+        self.confidentialityLimit = confidentialityLimit
+    }
 
     /// Whether packets can be sealed.
     var canSeal: Bool { sealing != nil }
@@ -34,7 +40,8 @@ final class OneRTTKeys {
 
     /// Takes the secret of the packets to the peer.
     func installSealing(suite: CipherSuite, secret: SecretBytes, version: Version) {
-        sealing = SealingPhase(KeyMaterial(suite: suite, version: version, secret: secret))
+        sealing = SealingPhase(
+            KeyMaterial(suite: suite, version: version, secret: secret), limit: confidentialityLimit)
     }
 
     /// Takes the secret of the packets of the peer.
@@ -141,16 +148,17 @@ struct SealingPhase {
     /// Whether a packet of this phase was acknowledged.
     private(set) var isAcknowledged = false
 
-    init(_ material: KeyMaterial) {
+    init(_ material: KeyMaterial, limit: UInt64? = nil) {
         self.material = material
         sealer = material.sealer()
         headerProtection = material.headerProtection()
+        confidentialityLimit = limit ?? material.suite.confidentialityLimit
     }
 
     /// Packets that may be sealed in one phase (RFC 9001 §6.6).
-    var confidentialityLimit: UInt64 { material.suite.confidentialityLimit }
+    let confidentialityLimit: UInt64
 
-    var isExhausted: Bool { sealedPackets >= confidentialityLimit - Self.closingReserve }
+    var isExhausted: Bool { sealedPackets >= confidentialityLimit.subtractingSaturating(Self.closingReserve) }
 
     mutating func seal(_ buffer: inout MutableSpan<UInt8>, _ packet: PacketLayout, packetNumber: UInt64) {
         if firstPacketNumber == nil { firstPacketNumber = packetNumber }
