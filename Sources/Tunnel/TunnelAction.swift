@@ -31,7 +31,8 @@ public enum TunnelAction: Hashable, Sendable {
     /// Read TCP into the ring of the tunnel as long as it `wantsBytes`; after that another action of this kind comes when
     /// there is room again.
     case read(TunnelID)
-    /// Payload, or the end of it, has come: call `deliver` now, or as soon as TCP takes bytes again.
+    /// Payload, or the end of it, has come: call `deliver` now, or as soon as TCP takes bytes again. It is not said again before
+    /// `deliver` was called.
     case deliver(TunnelID)
     /// All payload was delivered: send a TCP FIN.
     case closeWrite(TunnelID)

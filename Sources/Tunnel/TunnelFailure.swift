@@ -151,13 +151,14 @@ extension TunnelFailure {
     /// One line for a human: "connection refused by build.internal:22".
     public func description(for destination: Destination) -> String { "\(row.sentence) \(destination)" }
 
-    /// Whether the same request may succeed on another connection to the gateway, nothing of it having been done here.
+    /// Whether the same request may be made on another connection to the gateway, provided that no payload was taken: at the
+    /// worst a destination sees a connection without a byte more.
     public var isSafeToRetry: Bool {
         switch self {
-        case .gatewayGoingAway: true
+        case .gatewayGoingAway, .connectionLost: true
         case .connectionRefused, .dnsError, .dnsTimeout, .destinationProhibited, .destinationUnroutable,
             .destinationUnavailable, .connectionTimeout, .connectionTerminated, .connectionLimitReached, .unauthorized,
-            .requestDenied, .malformedRequest, .internalError, .unexpectedStatus, .requestAborted, .connectionLost:
+            .requestDenied, .malformedRequest, .internalError, .unexpectedStatus, .requestAborted:
             false
         }
     }

@@ -228,6 +228,19 @@ struct RelayTests {
         #expect(!pair.client.isAcceptingTunnels)
     }
 
+    @Test("closing on purpose resets tunnels on both ends at once", arguments: forms)
+    func closedOnPurpose(form: String) throws {
+        let pair = try pair(form)
+        let (id, app) = pair.open(buildServer)
+        pair.run()
+        pair.client.http.close(reason: "done", at: pair.transport.now)
+        pair.run()
+        #expect(app.wasReset)
+        #expect(pair.gateway.sockets.values.first?.wasReset == true)
+        #expect(Array(pair.local.log.suffix(2)) == [.reset(id), .ended(.transport)])
+        #expect(pair.gateway.log.last == .ended(.transport))
+    }
+
     @Test("many tunnels with random traffic deliver exactly what was sent", arguments: forms)
     func manyTunnels(form: String) throws {
         var generator = SeededGenerator(seed: 2024)

@@ -204,6 +204,11 @@ struct TunnelResponseTests {
         #expect(failure.description(for: buildServer) == sentence)
     }
 
+    @Test("only what says that the gateway did nothing may be tried again")
+    func retry() {
+        #expect(Self.table.map(\.0).filter(\.isSafeToRetry) == [.gatewayGoingAway, .connectionLost])
+    }
+
     @Test("what a stranger's gateway says is understood as far as it goes")
     func strangers() {
         func failure(_ status: Int, _ proxyStatus: String?) -> TunnelFailure {

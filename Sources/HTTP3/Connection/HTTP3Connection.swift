@@ -100,13 +100,9 @@ public final class HTTP3Connection {
         end(with: .failed(error))
     }
 
-    /// Closes the connection on purpose, without having been wronged.
+    /// Closes the connection on purpose, without having been wronged; `.closed` follows.
     public func close(_ code: HTTP3ErrorCode = .noError, reason: String, at now: Instant) {
-        guard state == .open else { return }
         connection.close(errorCode: code.rawValue, reason: reason, at: now)
-        state = .closed
-        requests.removeAll()
-        peerStreams.removeAll()
     }
 
     func end(with event: HTTP3Event) {

@@ -148,7 +148,9 @@ struct FrameDecoder {
             return nil
         case .headers, .settings:
             guard length <= UInt64(Self.maximumCollectedLength) else {
-                throw HTTP3Error(.excessiveLoad, "a frame of \(length) bytes where at most 16384 are accepted")
+                throw HTTP3Error(
+                    .excessiveLoad,
+                    "a frame of \(length) bytes where at most \(Self.maximumCollectedLength) are accepted")
             }
         case .goAway, .cancelPush, .maxPushID:
             // RFC 9114 §7.1: a frame with more or fewer bytes than its fields is H3_FRAME_ERROR.

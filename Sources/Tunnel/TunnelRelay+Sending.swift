@@ -1,0 +1,103 @@
+import HTTP3
+public import Primitives
+import QUIC
+
+// From TCP to the stream.
+extension TunnelRelay {
+    /// The ring into which TCP is read; nil when the tunnel is gone.
+    public func ring(of id: TunnelID) -> ByteRing? { sessions[id]?.ring }
+
+    /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read.
+    public func wantsBytes(_ id: TunnelID) -> Int {
+        guard let session = sessions[id], session.reading == .wanted else { return 0 }
+        return session.ring.freeSpace
+    }
+
+    /// TCP was read into the ring: sends what is new there.
+    public func bytesArrived(on id: TunnelID) {
+        guard let session = sessions[id], session.outgoing == .open else { return }
+        send(session)
+        if session.ring.freeSpace == 0 { session.reading = .awaitingRoom }
+    }
+
+    /// TCP will send no more: its FIN was read.
+    public func finArrived(on id: TunnelID) {
+        guard let session = sessions[id], session.outgoing == .open, let stream = session.stream else { return }
+        send(session)
+        session.outgoing = .ended
+        session.reading = .forbidden
+        switch session.form {
+        case .classic:
+            http.finish(stream)
+        case .connectTCP(let draft):
+            var capsule: [UInt8] = []
+            session.draftForSending(draft).appendCapsuleHeader(.finalData, length: 0, to: &capsule)
+            http.sendContent(capsule, on: stream)
+        }
+        closeIfEnded(session)
+    }
+
+    /// TCP was reset, or failed in another way: the other end's TCP is reset too (RFC 9114 §4.4).
+    public func resetArrived(on id: TunnelID) {
+        guard let session = sessions[id] else { return }
+        // A client that gives up before the answer cancels its request (RFC 9114 §4.1.1).
+        abandon(session, session.phase == .requested ? .requestCancelled : .connectError)
+    }
+
+    func send(_ session: TunnelSession) {
+        let range = session.sent..<session.ring.end
+        guard !range.isEmpty, let stream = session.stream else { return }
+        var header: [UInt8] = []
+        if case .connectTCP(let draft) = session.form {
+            session.draftForSending(draft).appendCapsuleHeader(.data, length: UInt64(range.count), to: &header)
+        }
+        session.sent = range.upperBound
+        http.sendContent(header, session.ring, range, on: stream)
+        prioritize(session, stream)
+    }
+
+    /// Interactive tunnels go first: one that has much to send stands behind them until all of it is acknowledged.
+    func prioritize(_ session: TunnelSession, _ stream: StreamID) {
+        let urgency: StreamUrgency
+        switch session.ring.count {
+        case 0: urgency = .normal
+        case Self.bulkThreshold...: urgency = .bulk
+        default: urgency = session.urgency
+        }
+        guard urgency != session.urgency else { return }
+        session.urgency = urgency
+        http.connection.setUrgency(urgency, of: stream)
+    }
+
+    func acknowledged(_ session: TunnelSession, _ stream: StreamID) {
+        guard let offset = http.connection.acknowledgedRingOffset(on: stream) else { return }
+        session.ring.release(upTo: min(offset, session.sent))
+        adjustLimit(of: session, stream)
+        prioritize(session, stream)
+        // A quarter of the ring at a time, so that reads are not small ones.
+        guard session.reading == .awaitingRoom, session.ring.freeSpace >= session.ring.limit / 4 else { return }
+        session.reading = .wanted
+        actions.append(.read(session.id))
+    }
+
+    /// The ring's bound follows the path. When TCP waits for room though most of the ring is on its way, the ring is what
+    /// limits the tunnel, so it doubles, at most once a round trip; when most of it was never sent, the network is. A ring
+    /// that ran empty was larger than it had to be.
+    func adjustLimit(of session: TunnelSession, _ stream: StreamID) {
+        let limit = session.ring.limit
+        switch session.reading {
+        case .awaitingRoom where http.unsentBytes(on: stream) <= limit / 2:
+            session.ring.limit = min(limit.multiplyingSaturating(2), limits.maximumRing)
+        case .wanted where session.ring.isEmpty:
+            session.ring.limit = max(limit / 2, min(limits.initialRing, limits.maximumRing))
+        case .awaitingRoom, .wanted, .forbidden:
+            break
+        }
+    }
+
+    func allowReading(_ session: TunnelSession) {
+        guard session.outgoing == .open, session.reading == .forbidden else { return }
+        session.reading = .wanted
+        actions.append(.read(session.id))
+    }
+}
