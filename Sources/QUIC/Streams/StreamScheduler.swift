@@ -19,7 +19,7 @@ struct StreamScheduler {
         var queue = Queue.none
         /// Entries in the queues with another number are stale.
         var ticket: UInt32 = 0
-        /// Bytes that the stream may still send in `round`.
+        /// Bytes that the stream may still send in `round` before it has to wait; 0 while it waits for its turn.
         var allowance = 0
         var round: UInt64 = 0
     }
@@ -69,26 +69,22 @@ struct StreamScheduler {
             turns[index].round = levels[level].round
             turns[index].allowance = Self.quantum
         }
-        if turns[index].allowance > 0 {
-            place(index, in: .fresh)
-        } else {
-            turns[index].allowance = Self.quantum
-            place(index, in: .waiting)
-        }
+        place(index, in: turns[index].allowance > 0 ? .fresh : .waiting)
         levels[level].live += 1
         count += 1
     }
 
     /// Takes a stream out that has nothing to send any more.
     mutating func remove(_ index: Int) {
-        let queue = turns[index].queue
-        guard queue != .none else { return }
+        guard turns[index].queue != .none else { return }
         let level = turns[index].urgency.rawValue
+        let isInTurn = turns[index].queue == .waiting && turns[index].allowance > 0
         turns[index].queue = .none
         turns[index].ticket &+= 1
         levels[level].live -= 1
         count -= 1
-        if queue == .waiting { turnEnded(at: level) }
+        // Who leaves before its turn came has not had one: it must not bring the next round closer.
+        if isInTurn { turnEnded(at: level) }
         dropStaleEntries(at: level)
     }
 
@@ -114,14 +110,18 @@ struct StreamScheduler {
     }
 
     /// Counts bytes that the stream named by `next` sent; with its quantum used up it goes behind the others.
+    ///
+    /// A waiting stream gets the quantum of its turn when it first sends in it.
     mutating func charge(_ index: Int, bytes: Int) {
+        guard turns[index].queue != .none else { return }
+        if turns[index].queue == .waiting, turns[index].allowance <= 0 { turns[index].allowance = Self.quantum }
         turns[index].allowance -= bytes
-        guard turns[index].allowance <= 0, turns[index].queue != .none else { return }
+        guard turns[index].allowance <= 0 else { return }
         let level = turns[index].urgency.rawValue
         turns[index].ticket &+= 1
         if turns[index].queue == .waiting { turnEnded(at: level) }
+        turns[index].allowance = 0
         turns[index].round = levels[level].round
-        turns[index].allowance = Self.quantum
         place(index, in: .waiting)
         dropStaleEntries(at: level)
     }
