@@ -3,10 +3,10 @@
 # shellcheck disable=SC2034
 # What the test programs in Tests/*/run share: cases, processes, ports. Sourced by them.
 #
-# A program declares its cases with `add_case SECONDS 'FUNCTION [ARGUMENT]' NAME...` and ends with `run_cases "$@"`. Each case is a
-# process of its own under `timeout`, with a directory `$work` that is its own; what it starts with `start` ends with it.
-# Printed is one line a case, `ok NAME`, `skip NAME: why` or `not ok NAME: why` (then the end of its output, behind #),
-# and `N passed, N failed, N skipped` at the end. Exit code: 0 if nothing failed.
+# A program declares its cases with `add_case SECONDS 'FUNCTION [ARGUMENT]' NAME...` and ends with `run_cases "$@"`.
+# Each case is a process of its own under `timeout`, with a directory `$work` that is its own; what it starts with `start`
+# ends with it. Printed is one line a case, `ok NAME`, `skip NAME: why` or `not ok NAME: why` (then the end of its output,
+# behind #), and `N passed, N failed, N skipped` at the end. Exit code: 0 if nothing failed.
 #
 #     run [PATTERN...]     only the cases whose names contain one of the patterns
 #     run --list           the names of the cases
@@ -67,7 +67,8 @@ declare -A started
 start() {
     local name=$1
     shift
-    "$@" </dev/null >"$work/$name.out" 2>&1 &
+    : >"$work/$name.out"
+    "$@" </dev/null >>"$work/$name.out" 2>&1 &
     started[$name]=$!
 }
 

@@ -1,11 +1,16 @@
 """A network address translator on loopback: relays UDP and changes its outer port or address when told to.
 
     udp_nat.py --to 127.0.0.1:4433 [--listen 127.0.0.1:0] [--rebind-after BYTES]... [--readdress-after BYTES]...
+               [--largest BYTES] [--capture FILE]
 
-Prints `listening HOST:PORT`, then one line for each rebinding. Every inner address has one outer socket, the mapping.
+Prints `listening HOST:PORT`, then `mapping COUNT of HOST:PORT` for each inner address and `rebinding COUNT after BYTES
+to HOST:PORT` for each rebinding. Every inner address has one outer socket, the mapping.
 A rebinding closes the outer sockets and opens others: what is under way to the old ones is lost, as it is with a real
 translator. SIGUSR1 changes the port, SIGUSR2 the port and the address (127.0.0.1 <-> 127.0.0.2). Bytes are counted in
 both directions together.
+
+--capture writes what passes to a file for Wireshark, as between the inner address and the server, one record a
+datagram: a capture on the loopback interface would show batches instead of datagrams. Not for bulk.
 
 Datagrams are passed on in the batches that the kernel hands out (UDP_GRO in, UDP_SEGMENT out), and with their ECN
 marks, so that the translator is no bottleneck for a gigabyte and no obstacle to ECN.
@@ -17,7 +22,8 @@ import select
 import signal
 import socket
 import struct
-import sys
+import time
+from typing import BinaryIO
 
 UDP_SEGMENT = 103
 UDP_GRO = 104
@@ -67,6 +73,33 @@ def open_socket(address: Address) -> socket.socket:
     return sock
 
 
+class Capture:
+    """A file of datagrams in the format of libpcap."""
+
+    # Magic, version 2.4, time zone, accuracy, largest record, link type 101: bare IP.
+    HEADER = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 101)
+    IP_HEADER_SIZE = 20
+    UDP_HEADER_SIZE = 8
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        file.write(self.HEADER)
+
+    def write(self, source: Address, target: Address, batch: memoryview, segment: int, ecn: int) -> None:
+        """Writes the datagrams of a batch."""
+        seconds, microseconds = divmod(time.time_ns() // 1_000, 1_000_000)
+        for start in range(0, len(batch), segment or len(batch)):
+            payload = batch[start:start + (segment or len(batch))]
+            udp_length = self.UDP_HEADER_SIZE + len(payload)
+            length = self.IP_HEADER_SIZE + udp_length
+            self.file.write(struct.pack("=IIII", seconds, microseconds, length, length))
+            hosts = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
+            self.file.write(struct.pack("!BBHHHBBH", 0x45, ecn, length, 0, 0, 64, socket.IPPROTO_UDP, 0) + hosts)
+            self.file.write(struct.pack("!HHHH", source[1], target[1], udp_length, 0))
+            self.file.write(payload)
+        self.file.flush()
+
+
 class Translator:
     """Inner addresses on one side, one outer socket for each of them on the other."""
 
@@ -85,6 +118,8 @@ class Translator:
         self.sockets: dict[int, socket.socket] = {}
         self.watch(self.inner)
         self.batch = bytearray(LARGEST_BATCH)
+        self.capture: Capture | None = None
+        self.mappings = 0
 
     def watch(self, sock: socket.socket) -> None:
         """Adds a socket to those that are read."""
@@ -98,6 +133,12 @@ class Translator:
         self.inner_of[sock] = inner
         self.watch(sock)
         return sock
+
+    def new_mapping(self, inner: Address) -> socket.socket:
+        """The outer socket of an inner address that was not seen before."""
+        self.mappings += 1
+        print(f"mapping {self.mappings} of {inner[0]}:{inner[1]}", flush=True)
+        return self.open_mapping(inner)
 
     def rebind(self, *, change_address: bool) -> None:
         """Moves every mapping to a new outer port, and to another outer address if asked for."""
@@ -136,9 +177,12 @@ class Translator:
             if min(segment or count, count) > self.largest:
                 continue
             if source is self.inner:
-                target, address = self.outer_of.get(sender) or self.open_mapping(sender), self.server
+                target, address = self.outer_of.get(sender) or self.new_mapping(sender), self.server
             else:
                 target, address = self.inner, self.inner_of[source]
+            if self.capture is not None:
+                source_end, target_end = (sender, address) if source is self.inner else (self.server, address)
+                self.capture.write(source_end, target_end, memoryview(self.batch)[:count], segment, ecn)
             self.send(target, address, count, segment, ecn)
             self.bytes_relayed += count
 
@@ -179,18 +223,20 @@ def main() -> None:
     parser.add_argument("--rebind-after", type=int, action="append", default=[], metavar="BYTES")
     parser.add_argument("--readdress-after", type=int, action="append", default=[], metavar="BYTES")
     parser.add_argument("--largest", type=int, default=LARGEST_BATCH, help="drop larger datagrams: 1472 is Ethernet's")
+    parser.add_argument("--capture", metavar="FILE")
     arguments = parser.parse_args()
     schedule = [(count, False) for count in arguments.rebind_after]
     schedule += [(count, True) for count in arguments.readdress_after]
     translator = Translator(arguments.listen, arguments.to, arguments.largest, schedule)
+    if arguments.capture:
+        translator.capture = Capture(open(arguments.capture, "wb"))
     # Python hands signals to the interpreter only between calls: a pipe wakes the loop up.
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    signal.set_wakeup_fd(writer.fileno())
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     translator.selector.register(reader.fileno(), select.EPOLLIN | select.EPOLLET)
     signal.signal(signal.SIGUSR1, lambda *_: translator.wanted.append(False))
     signal.signal(signal.SIGUSR2, lambda *_: translator.wanted.append(True))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = translator.inner.getsockname()
     print(f"listening {host}:{port}", flush=True)
     translator.run()
