@@ -96,7 +96,7 @@ struct RecoveryLedgerTests {
                 let start = window + UInt64.random(in: 0..<40, using: &generator)
                 var number = start
                 while let found = ledger.nextUnsettled(from: number, through: start + 8) {
-                    #expect(ledger.acknowledge(found).packet.packetNumber == found)
+                    #expect(ledger.acknowledge(found).packetNumber == found)
                     model[found] = nil
                     number = found + 1
                 }

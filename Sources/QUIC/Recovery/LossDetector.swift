@@ -69,7 +69,7 @@ struct LossDetector {
 
     /// Enters a packet that leaves, in this space and in the books of its path. Numbers must grow.
     mutating func packetSent(_ packet: SentPacket, paths: NetworkPathTable) {
-        let mark = paths[packet.path]?.packetSent(packet) ?? RateSampler.Mark()
+        let mark = paths[packet.path]?.books.packetSent(packet) ?? RateSampler.Mark()
         ledger.append(packet, mark: mark)
         if packet.ecn == .ect0 { markedSent &+= 1 }
         if packet.kind.isAckEliciting {
@@ -108,6 +108,7 @@ struct LossDetector {
             }
         }
         guard outcome.isProgress else { return }
+        noteProgress(settling, paths: paths)
         takeSample(ack, ackDelay: ackDelay, maxAckDelay: maxAckDelay, at: now, paths: paths, settling, into: &outcome)
         validateECN(ack, at: now, paths: paths, settling, into: &outcome)
         // RFC 9002 appendix A.7: losses first, so that a window that shrinks does not grow by the same ACK.
@@ -122,6 +123,10 @@ struct LossDetector {
         var largest: Newest?
         var elicited = false
         var markedNewly = 0
+        /// The path of the packet settled last, and the largest number on it since it was turned to.
+        var pathID: NetworkPathID?
+        var path: NetworkPath?
+        var largestOnPath: UInt64 = 0
 
         struct Newest {
             var number: UInt64
@@ -134,36 +139,49 @@ struct LossDetector {
         _ number: UInt64, at now: Instant, paths: NetworkPathTable, settling: inout Settling,
         into outcome: inout AckOutcome
     ) {
-        let entry = ledger.acknowledge(number)
-        let packet = entry.packet
-        if packet.ecn == .ect0 { settling.markedNewly += 1 }
-        if packet.kind.isAckEliciting { settling.elicited = true }
+        let record = ledger[number]
+        if record.ecn == .ect0 { settling.markedNewly += 1 }
+        if record.kind.isAckEliciting { settling.elicited = true }
         if number >= settling.largest?.number ?? 0 {
-            settling.largest = .init(number: number, timeSent: packet.timeSent, path: packet.path)
+            settling.largest = .init(number: number, timeSent: record.timeSent, path: record.path)
         }
-        let path = paths[packet.path]
-        noteProgress(of: path?.lineage ?? packet.path, to: number, paths: paths)
-        if case .lost(at: let lostAt) = entry.state {
-            path?.lossWasSpurious(packet, lostAt: lostAt)
+        if settling.pathID != record.path { enterPath(record.path, paths: paths, settling: &settling) }
+        settling.largestOnPath = max(settling.largestOnPath, number)
+        let packet = ledger.acknowledge(number)
+        switch record.state {
+        case .lost(at: let lostAt):
+            settling.path?.books.lossWasSpurious(packet, lostAt: lostAt)
             outcome.appendAcknowledgedLate(packet)
-            return
+        case .outstanding, .acknowledged, .empty:
+            if record.kind.isAckEliciting { ackElicitingInFlight -= 1 }
+            settling.path?.books.packetAcknowledged(packet, mark: record.mark, at: now)
+            outcome.appendAcknowledged(packet)
         }
-        if packet.kind.isAckEliciting { ackElicitingInFlight -= 1 }
-        path?.packetAcknowledged(packet, mark: entry.mark, at: now)
-        outcome.appendAcknowledged(packet)
     }
 
-    private mutating func noteProgress(of lineage: NetworkPathID, to number: UInt64, paths: NetworkPathTable) {
+    /// Turns to the path of the next packet; most ACKs are of one path, so that it is looked up once.
+    private mutating func enterPath(_ id: NetworkPathID, paths: NetworkPathTable, settling: inout Settling) {
+        noteProgress(settling, paths: paths)
+        settling.pathID = id
+        settling.path = paths[id]
+        settling.largestOnPath = 0
+    }
+
+    private mutating func noteProgress(_ settling: Settling, paths: NetworkPathTable) {
+        guard let id = settling.pathID else { return }
+        let lineage = settling.path?.lineage ?? id
         for index in progress.indices where progress[index].lineage == lineage {
-            if progress[index].largestAcknowledged < number { progress[index].largestAcknowledged = number }
+            progress[index].largestAcknowledged = max(progress[index].largestAcknowledged, settling.largestOnPath)
             return
         }
         progress.removeAll { entry in !paths.paths.contains { $0.lineage == entry.lineage } }
-        progress.append(PathProgress(lineage: lineage, largestAcknowledged: number))
+        progress.append(PathProgress(lineage: lineage, largestAcknowledged: settling.largestOnPath))
     }
 
     private func largestAcknowledged(in lineage: NetworkPathID) -> UInt64? {
-        for entry in progress where entry.lineage == lineage { return entry.largestAcknowledged }
+        for index in progress.indices where progress[index].lineage == lineage {
+            return progress[index].largestAcknowledged
+        }
         return nil
     }
 
@@ -177,7 +195,8 @@ struct LossDetector {
         else { return }
         let sample = now - largest.timeSent
         // RFC 9002 §5.3: the delay of Initial packets is not used.
-        path.rtt.sampled(sample, ackDelay: space == .initial ? .zero : ackDelay, maxAckDelay: maxAckDelay, at: now)
+        path.books.rtt.sampled(
+            sample, ackDelay: space == .initial ? .zero : ackDelay, maxAckDelay: maxAckDelay, at: now)
         outcome.sample = AckOutcome.PathSample(path: largest.path, rtt: path.rtt.latest)
     }
 
@@ -187,17 +206,17 @@ struct LossDetector {
         // RFC 9000 §13.4.2.1: ACKs that arrive out of order must not fail validation.
         guard settling.isNewLargest, let largest = settling.largest, let path = paths[largest.path] else { return }
         let increase = ack.ecn.flatMap { ecnCounts.increase(to: $0) }
-        let congestion = path.ecn.acknowledged(
+        let congestion = path.books.ecn.acknowledged(
             newlyMarked: settling.markedNewly, increase: increase, total: ack.ecn, sentMarked: markedSent)
         if let counts = ack.ecn { ecnCounts = counts }
         guard congestion == .experienced else { return }
         outcome.congestionMarked = largest.path
-        path.congestion.congestionExperienced(sentAt: largest.timeSent, at: now)
+        path.books.congestion.congestionExperienced(sentAt: largest.timeSent, at: now)
     }
 
     private func processAcknowledgements(at now: Instant, paths: NetworkPathTable, sample: AckOutcome.PathSample?) {
         for path in paths.paths {
-            path.acknowledgementsProcessed(sample: sample?.path == path.id ? sample?.rtt : nil, at: now)
+            path.books.acknowledgementsProcessed(sample: sample?.path == path.id ? sample?.rtt : nil, at: now)
         }
     }
 
@@ -216,8 +235,7 @@ struct LossDetector {
         var number = ledger.first
         while let found = ledger.nextOutstanding(from: number, through: largest) {
             number = found + 1
-            let packet = ledger[found].packet
-            let deadline = lossDeadline(of: packet, paths: paths)
+            let deadline = lossDeadline(of: found, paths: paths)
             guard let deadline, deadline > now else {
                 declareLost(found, at: now, paths: paths, into: &outcome)
                 continue
@@ -229,14 +247,15 @@ struct LossDetector {
     }
 
     /// When a packet below the largest acknowledged one counts as lost; nil when it does already.
-    private func lossDeadline(of packet: SentPacket, paths: NetworkPathTable) -> Instant? {
+    private func lossDeadline(of number: UInt64, paths: NetworkPathTable) -> Instant? {
+        let packet = ledger[number]
         guard let path = paths[packet.path] else { return nil }
-        guard let largest = largestAcknowledged(in: path.lineage), largest > packet.packetNumber else {
+        guard let largest = largestAcknowledged(in: path.lineage), largest > number else {
             // Later packets arrived over another path only, which may be faster: nothing but time can tell.
             return packet.timeSent + path.probeTimeout(maxAckDelay: effectiveMaxAckDelay)
         }
         // RFC 9002 §6.1.1
-        if largest - packet.packetNumber >= Self.packetThreshold { return nil }
+        if largest - number >= Self.packetThreshold { return nil }
         // RFC 9002 §6.1.2
         return packet.timeSent + path.rtt.lossDelay
     }
@@ -246,13 +265,13 @@ struct LossDetector {
     private mutating func declareLost(
         _ number: UInt64, at now: Instant, paths: NetworkPathTable, into outcome: inout AckOutcome
     ) {
-        guard ledger[number].packet.kind.isInFlight else {
+        guard ledger[number].kind.isInFlight else {
             _ = ledger.forget(number)
             return
         }
         let packet = ledger.declareLost(number, at: now)
         if packet.kind.isAckEliciting { ackElicitingInFlight -= 1 }
-        paths[packet.path]?.packetLost(packet, at: now)
+        paths[packet.path]?.books.packetLost(packet, at: now)
         outcome.appendLost(packet)
     }
 
@@ -260,7 +279,7 @@ struct LossDetector {
         for path in paths.paths where outcome.lost.contains(where: { $0.path == path.id }) {
             let persistence = self.persistence(of: outcome.lost, on: path)
             if persistence == .persistent { outcome.persistentCongestion = path.id }
-            path.lossesProcessed(persistence, at: now)
+            path.books.lossesProcessed(persistence, at: now)
         }
     }
 
@@ -288,7 +307,7 @@ struct LossDetector {
     private func arrivedBetween(_ lower: UInt64, _ upper: UInt64, on path: NetworkPathID) -> Bool {
         var number = lower + 1
         while number < upper {
-            if ledger.state(of: number) == .acknowledged, ledger[number].packet.path == path { return true }
+            if ledger.state(of: number) == .acknowledged, ledger[number].path == path { return true }
             number += 1
         }
         return false
@@ -324,14 +343,14 @@ struct LossDetector {
         var number = ledger.first
         while let found = ledger.nextOutstanding(from: number, through: .max) {
             number = found + 1
-            guard matches(ledger[found].packet.path) else { continue }
-            guard ledger[found].packet.kind.isInFlight else {
+            guard matches(ledger[found].path) else { continue }
+            guard ledger[found].kind.isInFlight else {
                 _ = ledger.forget(found)
                 continue
             }
             let packet = ledger.declareLost(found, at: now)
             if packet.kind.isAckEliciting { ackElicitingInFlight -= 1 }
-            paths[packet.path]?.givenUp(packet)
+            paths[packet.path]?.books.givenUp(packet)
             outcome.appendLost(packet)
         }
         if ackElicitingInFlight == 0 { lossTime = nil }
@@ -344,7 +363,7 @@ struct LossDetector {
         while let found = ledger.nextOutstanding(from: number, through: .max) {
             number = found + 1
             let packet = ledger.forget(found)
-            paths[packet.path]?.removeFromFlight(packet)
+            paths[packet.path]?.books.removeFromFlight(packet)
         }
         ledger.forgetAll()
         ackElicitingInFlight = 0
@@ -361,9 +380,8 @@ struct LossDetector {
         var number = ledger.first
         while left > 0, let found = ledger.nextOutstanding(from: number, through: .max) {
             number = found + 1
-            let packet = ledger[found].packet
-            guard packet.kind.isAckEliciting else { continue }
-            packet.frames.forEach { frames.append($0) }
+            guard ledger[found].kind.isAckEliciting else { continue }
+            ledger.frames(of: found).forEach { frames.append($0) }
             left -= 1
         }
     }

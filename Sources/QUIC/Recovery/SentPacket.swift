@@ -32,17 +32,22 @@ enum SentFrame: Equatable {
 /// The frames of one sent packet; the first stays inline, so that a packet of bulk data allocates nothing.
 struct SentFrames: Equatable {
     private(set) var first: SentFrame?
-    private(set) var rest: [SentFrame] = []
+    private var rest: [SentFrame]?
 
     var isEmpty: Bool { first == nil }
 
     mutating func append(_ frame: SentFrame) {
-        if first == nil { first = frame } else { rest.append(frame) }
+        guard first != nil else {
+            first = frame
+            return
+        }
+        if rest == nil { rest = [frame] } else { rest?.append(frame) }
     }
 
     /// Calls `body` with each frame in the order it was sent.
     func forEach(_ body: (SentFrame) -> Void) {
         if let first { body(first) }
+        guard let rest else { return }
         for frame in rest { body(frame) }
     }
 }

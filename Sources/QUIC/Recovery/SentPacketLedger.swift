@@ -24,25 +24,31 @@ struct SentPacketLedger {
         case lost(at: Instant)
     }
 
-    struct Entry {
-        var packet: SentPacket
-        var mark: RateSampler.Mark
-        var state: State
+    /// A packet without its frames: plain bits, so that slots are copied and cleared without reference counting.
+    struct Record {
+        var timeSent: Instant = .origin
+        var size = 0
+        var kind = SentPacket.Kind.ackOnly
+        var ecn = ECN.notCapable
+        var path = NetworkPathID(rawValue: 0)
+        var largestAcknowledged: UInt64?
+        var mark = RateSampler.Mark()
+        var state = State.empty
     }
 
     /// The oldest number that is remembered; all before it are settled and forgotten.
     private(set) var first: UInt64 = 0
     /// The next number to be sent.
     private(set) var next: UInt64 = 0
-    private var slots: [Entry] = []
-    private var outstanding: [UInt64] = []
-    private var lost: [UInt64] = []
+    private var slots: [Record] = []
+    private var frames: [SentFrames] = []
+    private var words: [Word] = []
 
-    private static let vacant = Entry(
-        packet: SentPacket(
-            packetNumber: 0, timeSent: .origin, size: 0, kind: .ackOnly, ecn: .notCapable,
-            path: NetworkPathID(rawValue: 0), largestAcknowledged: nil, frames: SentFrames()),
-        mark: RateSampler.Mark(), state: .empty)
+    /// 64 slots' worth of the two bit sets.
+    private struct Word {
+        var outstanding: UInt64 = 0
+        var lost: UInt64 = 0
+    }
 
     /// Numbers from the oldest remembered one to the newest.
     var span: Int { Int(next - first) }
@@ -58,10 +64,16 @@ struct SentPacketLedger {
         return slots[slot(of: number)].state
     }
 
-    /// The entry of a number between `first` and `next`.
-    subscript(number: UInt64) -> Entry {
+    /// What is remembered of a number between `first` and `next`, but for its frames.
+    subscript(number: UInt64) -> Record {
         precondition(number >= first && number < next, "packet number is not remembered")
         return slots[slot(of: number)]
+    }
+
+    /// The frames of a number between `first` and `next`.
+    func frames(of number: UInt64) -> SentFrames {
+        precondition(number >= first && number < next, "packet number is not remembered")
+        return frames[slot(of: number)]
     }
 
     // MARK: Entering
@@ -71,8 +83,11 @@ struct SentPacketLedger {
         precondition(packet.packetNumber >= next, "packet numbers only grow")
         while next < packet.packetNumber { skip() }
         let index = claimSlot()
-        slots[index] = Entry(packet: packet, mark: mark, state: .outstanding)
-        outstanding[index >> 6] |= 1 << UInt64(index & 63)
+        slots[index] = Record(
+            timeSent: packet.timeSent, size: packet.size, kind: packet.kind, ecn: packet.ecn, path: packet.path,
+            largestAcknowledged: packet.largestAcknowledged, mark: mark, state: .outstanding)
+        if !packet.frames.isEmpty { frames[index] = packet.frames }
+        words[index >> 6].outstanding |= 1 << UInt64(index & 63)
     }
 
     /// Leaves the number `next` out.
@@ -94,7 +109,7 @@ struct SentPacketLedger {
             let index = slot(of: first)
             switch slots[index].state {
             case .outstanding:
-                guard !slots[index].packet.kind.isInFlight else { return growIfFull() }
+                guard !slots[index].kind.isInFlight else { return growIfFull() }
             case .empty, .acknowledged, .lost: break
             }
             vacate(index)
@@ -108,19 +123,22 @@ struct SentPacketLedger {
         let old = slots
         let oldMask = old.count - 1
         let count = max(Self.minimumSlots, old.count * 2)
-        slots = Array(repeating: Self.vacant, count: count)
-        outstanding = Array(repeating: 0, count: count >> 6)
-        lost = Array(repeating: 0, count: count >> 6)
+        var oldFrames = frames
+        slots = Array(repeating: Record(), count: count)
+        frames = Array(repeating: SentFrames(), count: count)
+        words = Array(repeating: Word(), count: count >> 6)
         for number in first..<next {
-            let entry = old[Int(truncatingIfNeeded: number) & oldMask]
+            let oldIndex = Int(truncatingIfNeeded: number) & oldMask
+            let record = old[oldIndex]
             let index = slot(of: number)
             let bit: UInt64 = 1 << UInt64(index & 63)
-            switch entry.state {
-            case .outstanding: outstanding[index >> 6] |= bit
-            case .lost: lost[index >> 6] |= bit
+            switch record.state {
+            case .outstanding: words[index >> 6].outstanding |= bit
+            case .lost: words[index >> 6].lost |= bit
             case .empty, .acknowledged: break
             }
-            slots[index] = entry
+            slots[index] = record
+            swap(&frames[index], &oldFrames[oldIndex])
         }
     }
 
@@ -128,22 +146,22 @@ struct SentPacketLedger {
 
     /// The first number from `start` through `end` that is outstanding or declared lost.
     func nextUnsettled(from start: UInt64, through end: UInt64) -> UInt64? {
-        find(from: start, through: end) { outstanding[$0] | lost[$0] }
+        find(from: start, through: end) { $0.outstanding | $0.lost }
     }
 
     /// The first number from `start` through `end` that is outstanding.
     func nextOutstanding(from start: UInt64, through end: UInt64) -> UInt64? {
-        find(from: start, through: end) { outstanding[$0] }
+        find(from: start, through: end) { $0.outstanding }
     }
 
     @inline(__always)
-    private func find(from start: UInt64, through end: UInt64, word: (Int) -> UInt64) -> UInt64? {
+    private func find(from start: UInt64, through end: UInt64, bits: (Word) -> UInt64) -> UInt64? {
         guard next > first else { return nil }
         var number = max(start, first)
         let last = min(end, next - 1)
         while number <= last {
             let index = slot(of: number)
-            let rest = word(index >> 6) >> UInt64(index & 63)
+            let rest = bits(words[index >> 6]) >> UInt64(index & 63)
             if rest != 0 {
                 number += UInt64(rest.trailingZeroBitCount)
                 return number <= last ? number : nil
@@ -155,31 +173,42 @@ struct SentPacketLedger {
 
     // MARK: Settling
 
-    /// Settles an unsettled packet as arrived and hands its entry out; its frames leave the ledger.
-    mutating func acknowledge(_ number: UInt64) -> Entry {
+    /// Settles an unsettled packet as arrived and hands it out; its frames leave the ledger.
+    mutating func acknowledge(_ number: UInt64) -> SentPacket {
         let index = slot(of: number)
         clear(index)
-        let entry = slots[index]
         slots[index].state = .acknowledged
-        slots[index].packet.frames = SentFrames()
-        return entry
+        return packet(number, slots[index], takeFrames(index))
     }
 
     /// Declares an outstanding packet lost and hands it out; it stays for a while.
     mutating func declareLost(_ number: UInt64, at now: Instant) -> SentPacket {
         let index = slot(of: number)
-        outstanding[index >> 6] &= ~(1 << UInt64(index & 63))
-        lost[index >> 6] |= 1 << UInt64(index & 63)
+        let bit: UInt64 = 1 << UInt64(index & 63)
+        words[index >> 6].outstanding &= ~bit
+        words[index >> 6].lost |= bit
         slots[index].state = .lost(at: now)
-        return slots[index].packet
+        return packet(number, slots[index], frames[index])
     }
 
     /// Forgets an unsettled packet and hands it out.
     mutating func forget(_ number: UInt64) -> SentPacket {
         let index = slot(of: number)
-        let packet = slots[index].packet
-        vacate(index)
-        return packet
+        clear(index)
+        slots[index].state = .empty
+        return packet(number, slots[index], takeFrames(index))
+    }
+
+    private func packet(_ number: UInt64, _ record: Record, _ frames: consuming SentFrames) -> SentPacket {
+        SentPacket(
+            packetNumber: number, timeSent: record.timeSent, size: record.size, kind: record.kind, ecn: record.ecn,
+            path: record.path, largestAcknowledged: record.largestAcknowledged, frames: frames)
+    }
+
+    private mutating func takeFrames(_ index: Int) -> SentFrames {
+        var taken = SentFrames()
+        swap(&taken, &frames[index])
+        return taken
     }
 
     /// Forgets what is settled at the old end; packets declared lost before `horizon` are settled too.
@@ -206,19 +235,24 @@ struct SentPacketLedger {
 
     private mutating func release() {
         slots = []
-        outstanding = []
-        lost = []
+        frames = []
+        words = []
     }
 
     private mutating func clear(_ index: Int) {
         let bit: UInt64 = 1 << UInt64(index & 63)
-        outstanding[index >> 6] &= ~bit
-        lost[index >> 6] &= ~bit
+        words[index >> 6].outstanding &= ~bit
+        words[index >> 6].lost &= ~bit
     }
 
     private mutating func vacate(_ index: Int) {
-        clear(index)
+        switch slots[index].state {
+        case .empty: return
+        case .acknowledged: break
+        case .outstanding, .lost:
+            clear(index)
+            frames[index] = SentFrames()
+        }
         slots[index].state = .empty
-        slots[index].packet.frames = SentFrames()
     }
 }

@@ -1,0 +1,179 @@
+import Primitives
+
+/// The books of one network path: what RFC 9002 keeps per path, as one value.
+///
+/// LossDetector makes the entries, in this order: what an ACK acknowledged, what is found lost, then the ends of both.
+struct PathBooks {
+    /// Round-trip times.
+    var rtt = RTTEstimator()
+    /// The congestion window.
+    var congestion: CongestionController
+    /// When the next packet may leave.
+    var pacer: Pacer
+    /// Whether packets are marked ECT(0).
+    var ecn = ECNValidator()
+    /// How large datagrams may be.
+    var mtu: MTUDiscovery
+    /// How fast the path delivers.
+    var deliveryRate = RateSampler()
+
+    /// Bytes of packets in flight on this path (RFC 9002 appendix B.2), of all packet number spaces.
+    private(set) var bytesInFlight = 0
+    /// When the last packet left on this path.
+    private(set) var lastSent: Instant?
+    /// Packets declared lost, without probes.
+    private(set) var lostPackets: UInt64 = 0
+    /// Packets declared lost that arrived after all.
+    private(set) var spuriousLosses: UInt64 = 0
+    /// How often persistent congestion was established.
+    private(set) var persistentCongestionCount: UInt64 = 0
+
+    /// Opens the books of a new path. `ceiling` is the largest UDP payload that interface and peer accept.
+    init(_ algorithm: CongestionAlgorithm, ceiling: Int) {
+        mtu = MTUDiscovery(ceiling: ceiling)
+        congestion = CongestionController(algorithm, datagramSize: MTUDiscovery.base)
+        pacer = Pacer(
+            window: congestion.window, smoothedRTT: rtt.smoothed, datagramSize: MTUDiscovery.base, phase: .slowStart)
+    }
+
+    // MARK: What may leave
+
+    /// Bytes that the congestion window still admits.
+    var windowAvailable: Int { max(0, congestion.window - bytesInFlight) }
+
+    /// Bytes that window and pacer admit at `now`.
+    mutating func sendBudget(at now: Instant) -> Int {
+        let window = windowAvailable
+        return window == 0 ? 0 : min(window, pacer.budget(at: now))
+    }
+
+    /// When the pacer admits the next full datagram; nil when at once or when the window is closed.
+    mutating func nextSendTime(at now: Instant) -> Instant? {
+        windowAvailable == 0 ? nil : pacer.nextSendTime(for: mtu.currentSize, at: now)
+    }
+
+    /// Notes that the application has nothing more to send; of no account while the window is full.
+    mutating func applicationLimited() {
+        guard windowAvailable > 0 else { return }
+        deliveryRate.applicationLimited(bytesInFlight: bytesInFlight)
+    }
+
+    // MARK: Entries
+
+    /// Enters a packet that leaves, and tells what to remember for the delivery rate.
+    mutating func packetSent(_ packet: SentPacket) -> RateSampler.Mark {
+        lastSent = packet.timeSent
+        if packet.ecn == .ect0 { ecn.markedPacketSent() }
+        guard packet.kind.isInFlight else { return RateSampler.Mark() }
+        let mark = deliveryRate.packetSent(bytesInFlight: bytesInFlight, at: packet.timeSent)
+        bytesInFlight += packet.size
+        congestion.packetSent(size: packet.size, bytesInFlight: bytesInFlight, at: packet.timeSent)
+        pacer.sent(packet.size, at: packet.timeSent)
+        if case .probe(mtu: let size?) = packet.kind { mtu.probeSent(size) }
+        return mark
+    }
+
+    /// Enters a packet that was in flight and is now acknowledged.
+    mutating func packetAcknowledged(_ packet: SentPacket, mark: RateSampler.Mark, at now: Instant) {
+        guard packet.kind.isInFlight else { return }
+        removeFromFlight(packet)
+        congestion.packetAcknowledged(size: packet.size, sentAt: packet.timeSent)
+        deliveryRate.packetAcknowledged(mark, size: packet.size, timeSent: packet.timeSent, at: now)
+        if case .probe(mtu: let size?) = packet.kind {
+            mtu.probeAcknowledged(size)
+            congestion.datagramSizeChanged(to: mtu.currentSize)
+        } else {
+            mtu.packetAcknowledged(packet.size)
+        }
+    }
+
+    /// Ends the entries of one ACK. `sample` is the round-trip time it gave this path, if it did.
+    mutating func acknowledgementsProcessed(sample: Interval?, at now: Instant) {
+        congestion.acknowledgementsProcessed(rtt: rtt, sample: sample, at: now)
+        deliveryRate.acknowledgementsProcessed(minimumRTT: rtt.minimum, at: now)
+        adjustPacer(at: now)
+    }
+
+    /// Enters a packet that was in flight and is declared lost.
+    mutating func packetLost(_ packet: SentPacket, at now: Instant) {
+        guard packet.kind.isInFlight else { return }
+        removeFromFlight(packet)
+        if packet.ecn == .ect0 { ecn.markedPacketLost() }
+        switch packet.kind {
+        case .probe(mtu: let size):
+            // RFC 9000 §14.4, §9.4: the loss of a probe is no sign of congestion.
+            if let size { mtu.probeLost(size) }
+        case .ackOnly, .padded, .ackEliciting:
+            lostPackets &+= 1
+            mtu.packetLost(packet.size)
+            congestion.packetLost(sentAt: packet.timeSent, at: now)
+        }
+    }
+
+    /// Ends the entries of one round of losses.
+    mutating func lossesProcessed(_ persistence: CongestionPersistence, at now: Instant) {
+        mtu.lossesProcessed(at: now)
+        congestion.datagramSizeChanged(to: mtu.currentSize)
+        if persistence == .persistent {
+            persistentCongestionCount &+= 1
+            congestion.persistentCongestionEstablished()
+            rtt.restartMinimum()
+        }
+        adjustPacer(at: now)
+    }
+
+    /// Enters a packet that is sent again elsewhere, because this path does not work any more.
+    mutating func givenUp(_ packet: SentPacket) {
+        removeFromFlight(packet)
+        congestion.flightGivenUp()
+        if case .probe(mtu: _?) = packet.kind { mtu.probeGivenUp() }
+    }
+
+    /// Takes a packet out of flight without a verdict: its keys are gone.
+    mutating func removeFromFlight(_ packet: SentPacket) {
+        guard packet.kind.isInFlight else { return }
+        bytesInFlight = max(0, bytesInFlight - packet.size)
+    }
+
+    /// Enters the late arrival of a packet that was declared lost at `lostAt`.
+    mutating func lossWasSpurious(_ packet: SentPacket, lostAt: Instant) {
+        switch packet.kind {
+        case .probe(mtu: let size):
+            if let size { mtu.probeAcknowledged(size) }
+        case .ackOnly, .padded, .ackEliciting:
+            spuriousLosses &+= 1
+            mtu.packetAcknowledged(packet.size)
+            congestion.lossWasSpurious(lostAt: lostAt)
+        }
+    }
+
+    private mutating func adjustPacer(at now: Instant) {
+        pacer.adjust(
+            window: congestion.window, smoothedRTT: rtt.smoothed, datagramSize: mtu.currentSize,
+            phase: congestion.isInSlowStart ? .slowStart : .congestionAvoidance, at: now)
+    }
+
+    // MARK: Change of address
+
+    /// Forgets what was learned of the path; what is in flight stays in flight, and the counts go on.
+    mutating func reset() {
+        let fresh = PathBooks(congestion.algorithm, ceiling: mtu.ceiling)
+        learned(from: fresh)
+    }
+
+    /// Takes over what `other` has learned of the same path of the network; bytes in flight stay where they are.
+    mutating func learned(from other: PathBooks) {
+        rtt = other.rtt
+        congestion = other.congestion
+        pacer = other.pacer
+        ecn = other.ecn
+        mtu = other.mtu
+        deliveryRate = other.deliveryRate
+    }
+}
+
+/// Whether losses lasted so long that the window falls to its minimum (RFC 9002 §7.6).
+enum CongestionPersistence: Equatable, Sendable {
+    case transient
+    case persistent
+}
