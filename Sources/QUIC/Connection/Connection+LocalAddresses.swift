@@ -43,7 +43,8 @@ extension Connection {
 
     /// Moves the connection to the path from `local`, validated or not.
     ///
-    /// What is in flight on the path left behind stays in its books and is acknowledged there, or found lost.
+    /// What is in flight on the path left behind stays in its books and is acknowledged there, or found lost; if that path
+    /// had stopped answering it is sent again at once.
     public func activate(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
         try requireMigration()
         let candidates = paths.paths.filter { $0.local == local }
@@ -84,6 +85,7 @@ extension Connection {
     func activate(_ path: NetworkPath, at now: Instant) {
         guard path !== activePath else { return }
         if activePath.validator.isValidated { lastValidatedPath = activePath }
+        leave(activePath, at: now)
         activePath = path
         if !path.validator.isValidated { beginValidation(of: path, at: now) }
         // The server learns of the move by a non-probing packet (RFC 9000 §9.2), also when there is no data to send.

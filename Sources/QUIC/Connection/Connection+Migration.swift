@@ -53,6 +53,7 @@ extension Connection {
             // RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
             path.adoptBooks(of: previous)
         }
+        leave(previous, at: now)
         activePath = path
         // RFC 9000 §9.3: sends to the new address and validates it.
         if !path.validator.isValidated { beginValidation(of: path, at: now) }
@@ -64,6 +65,12 @@ extension Connection {
         }
         afterSwitch(to: path, at: now)
         events.append(.path(.activated(PathDescription(path))))
+    }
+
+    /// What is in flight on a path that has stopped answering is not waited for: it goes out again on the next one. A path
+    /// that works delivers it.
+    func leave(_ path: NetworkPath, at now: Instant) {
+        if lossTimer.probeCount > 0 { sendAgainEverything(sentOn: path, at: now) }
     }
 
     /// What every change of the active path needs: timers that fit it, and probes without back-off.
@@ -115,8 +122,12 @@ extension Connection {
         for path in paths.paths {
             switch path.validator.responseReceived(data, at: now) {
             case .ignored: continue
-            case .reachable: path.amplification.addressValidated()
-            case .validated: pathValidated(path, at: now)
+            case .reachable(let roundTrip):
+                path.probed(roundTrip: roundTrip, at: now)
+                path.amplification.addressValidated()
+            case .validated(let roundTrip):
+                path.probed(roundTrip: roundTrip, at: now)
+                pathValidated(path, at: now)
             }
             return
         }
@@ -125,7 +136,13 @@ extension Connection {
     private func pathValidated(_ path: NetworkPath, at now: Instant) {
         path.amplification.addressValidated()
         events.append(.path(.validated(PathDescription(path))))
-        if path === activePath { lastValidatedPath = nil }
+        if path === activePath {
+            lastValidatedPath = nil
+            // The client's NAT has rebound: what was sent to the address before has not arrived since.
+            for former in paths.paths where peerConnectionIDs.areShared(by: path.id, former.id) {
+                sendAgainEverything(sentOn: former, at: now)
+            }
+        }
         if path === preferredPath, role == .client {
             // RFC 9000 §9.6.1: once it is validated everything goes to the preferred address, for good.
             preferredPath = nil

@@ -154,13 +154,15 @@ extension Connection {
         for path in paths.paths {
             let challengeIsDue = path.validator.isChallengeDue(at: now)
             guard challengeIsDue || !path.challenges.isEmpty, canProbe(path) else { continue }
-            // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids.
+            // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids. Then PADDING
+            // would only use up what the limit leaves for data.
             let limit = min(TransportLimits.minimumDatagramSize, sendingRoom(on: path))
+            let size = limit < TransportLimits.minimumDatagramSize ? 0 : limit
             let challenge: UInt64? = challengeIsDue ? generator.next() : nil
             // RFC 9000 §9.3.3: on the active path the answer is non-probing, so that the peer stays with this path.
             let plan = PacketPlan.path(
                 challenge: challenge, responses: path.challenges.takeAll(), ping: path === activePath)
-            let sent = transmission(plan, expandedTo: limit, limit: limit, on: path, &buffer, at: now)
+            let sent = transmission(plan, expandedTo: size, limit: limit, on: path, &buffer, at: now)
             if let challenge, let sent {
                 path.validator.challengeSent(challenge, datagramSize: sent.byteCount, at: now)
             }

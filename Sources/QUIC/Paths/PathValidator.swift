@@ -18,6 +18,7 @@ struct PathValidator: Equatable {
 
     struct Challenge: Equatable {
         var data: UInt64
+        var sent: Instant
         /// Whether the datagram it went in had at least 1,200 bytes, so that an answer also proves the path's MTU.
         var provesMTU: Bool
     }
@@ -42,8 +43,9 @@ struct PathValidator: Equatable {
         /// The data answers none of this path's challenges.
         case ignored
         /// The peer is there, but the path has not been shown to carry 1,200 bytes: one more round follows.
-        case reachable
-        case validated
+        case reachable(roundTrip: Interval)
+        /// The peer is there, and datagrams of 1,200 bytes arrive.
+        case validated(roundTrip: Interval)
     }
 
     private(set) var state: State = .unvalidated
@@ -84,7 +86,8 @@ struct PathValidator: Equatable {
         guard case .validating(var attempt) = state else { return }
         if attempt.challenges.count == Self.maximumOutstandingChallenges { attempt.challenges.removeFirst() }
         attempt.challenges.append(
-            Challenge(data: data, provesMTU: datagramSize >= TransportLimits.minimumDatagramSize))
+            Challenge(
+                data: data, sent: now, provesMTU: datagramSize >= TransportLimits.minimumDatagramSize))
         attempt.nextChallenge = now + attempt.spacing
         attempt.spacing = attempt.spacing * 2
         state = .validating(attempt)
@@ -100,10 +103,10 @@ struct PathValidator: Equatable {
             attempt.challenges.removeAll { $0 == challenge }
             attempt.nextChallenge = now
             state = .validating(attempt)
-            return .reachable
+            return .reachable(roundTrip: now - challenge.sent)
         }
         state = .validated(at: now)
-        return .validated
+        return .validated(roundTrip: now - challenge.sent)
     }
 
     /// Ends an attempt whose time is over; true when it ended now.

@@ -135,6 +135,11 @@ struct PeerConnectionIDs {
         for index in entries.indices where entries[index].paths.contains(other) { entries[index].paths.append(path) }
     }
 
+    /// Whether two paths are the same to the peer: its NAT has given it another address (RFC 9000 §9.3).
+    func areShared(by path: NetworkPathID, _ other: NetworkPathID) -> Bool {
+        path != other && !areEmpty && entries.contains { $0.paths.contains(path) && $0.paths.contains(other) }
+    }
+
     /// Gives `path` the connection ID with this sequence number: that of the preferred address (§9.6.1).
     /// Another one takes its place when it is in use or retired; false when there is none.
     mutating func assign(sequence: UInt64, to path: NetworkPathID) -> Bool {

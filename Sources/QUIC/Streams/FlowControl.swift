@@ -50,8 +50,9 @@ struct SendCredit: Equatable {
 /// the window is consumed at a pace that would use all of it within `roundTripsPerWindow` round trips, the window itself
 /// is what limits the peer, and it doubles.
 struct ReceiveWindow {
-    /// A window that is used up in fewer round trips than this is doubled: credit takes half a round trip to arrive and a lost packet holds delivery back for another one.
-    static let roundTripsPerWindow: Int64 = 2
+    /// A window that is used up in fewer round trips than this is doubled: credit takes half a round trip to arrive, a lost
+    /// packet holds delivery back for another one, and a full queue on the way doubles the round trip that a receiver knows.
+    static let roundTripsPerWindow: Int64 = 4
 
     /// The window, in bytes.
     private(set) var size: UInt64

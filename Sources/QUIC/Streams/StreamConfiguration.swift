@@ -2,16 +2,18 @@ public import Primitives
 
 /// What one end grants its peer on the streams of a connection: windows in bytes, streams in number.
 ///
-/// Windows start small and double while the peer uses them up within two round trips, up to the maxima. The maxima bound
+/// Windows start small and double while the peer uses them up within four round trips, up to the maxima. The maxima bound
 /// the memory that received data can take: a peer that sends beyond an advertised limit is disconnected with
 /// FLOW_CONTROL_ERROR or STREAM_LIMIT_ERROR (RFC 9000 §4).
 public struct StreamConfiguration: Hashable, Sendable {
-    /// Window of a stream when it opens.
-    public var initialStreamWindow: ByteCount = .kibibytes(256)
+    /// Window of a stream when it opens: more than an ordinary link and its queue hold. A smaller one would stop and start the
+    /// sender until it has grown, and the bursts hide from the sender that a queue builds up.
+    public var initialStreamWindow: ByteCount = .mebibytes(1)
     /// The largest window of a stream.
     public var maximumStreamWindow: ByteCount = .mebibytes(16)
-    /// Window of the connection when it starts.
-    public var initialConnectionWindow: ByteCount = .mebibytes(1)
+    /// Window of the connection when it starts: more than one stream's, so that a stream nobody reads from does not block
+    /// the others.
+    public var initialConnectionWindow: ByteCount = .mebibytes(2)
     /// The largest window of the connection.
     public var maximumConnectionWindow: ByteCount = .mebibytes(24)
     /// Bidirectional streams of the peer that may be open at the same time.

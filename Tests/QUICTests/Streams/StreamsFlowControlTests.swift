@@ -95,19 +95,19 @@ struct StreamsFlowControlTests {
 
     @Test func `the window grows while it is what limits the sender, up to its maximum`() throws {
         var window = ReceiveWindow(initial: 1000, maximum: 3000)
-        let roundTrip = Interval.milliseconds(40)
+        let roundTrip = Interval.milliseconds(20)
         var now = Instant.origin
         window.dataArrived(at: now)
-        // Half of the window in one round trip is exactly all of it in two: enough room.
+        // Half of the window in two round trips is exactly all of it in four: enough room.
         window.consume(500)
-        now += roundTrip
+        now += roundTrip * 2
         #expect(window.isUpdateDue)
         #expect(window.announce(at: now, roundTripTime: roundTrip) == 1500)
         #expect(window.size == 1000)
         window.consume(499)
         #expect(!window.isUpdateDue)
         window.consume(1)
-        now += roundTrip - .microseconds(1)
+        now += roundTrip * 2 - .microseconds(1)
         #expect(window.announce(at: now, roundTripTime: roundTrip) == 3000)
         #expect(window.size == 2000)
         window.consume(1000)
