@@ -13,7 +13,11 @@ struct event_base *gw_base_new(void) {
     return base;
 }
 
-void gw_base_free(struct event_base *base) { event_base_free(base); }
+void gw_base_free(struct event_base *base) {
+    // Calls that evdns still owes for cancelled queries are made now: each lets go of what it was given.
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    event_base_free(base);
+}
 void gw_base_run(struct event_base *base) { event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY); }
 void gw_base_stop(struct event_base *base) { event_base_loopbreak(base); }
 

@@ -37,9 +37,13 @@ struct StreamPair {
 
 /// Keeps the outcome of an attempt.
 final class ConnectRecorder: TCPConnectAttemptHandler {
-    var stream: ByteStream?
-    var error: SystemError?
-    func attempt(_ attempt: TCPConnectAttempt, connected stream: ByteStream) { self.stream = stream }
+    private(set) var streams: [ByteStream] = []
+    private(set) var error: SystemError?
+    var stream: ByteStream? { streams.first }
+
+    func closeAll() { for stream in streams { stream.close() } }
+
+    func attempt(_ attempt: TCPConnectAttempt, connected stream: ByteStream) { streams.append(stream) }
     func attempt(_ attempt: TCPConnectAttempt, failed error: SystemError) { self.error = error }
 }
 

@@ -27,6 +27,7 @@ struct StreamListenerTests {
             })
         #expect(largest <= StreamListener.acceptsPerTurn)
         for attempt in attempts { attempt.cancel() }
+        connecting.closeAll()
         for stream in recorder.accepted { stream.close() }
         listener.close()
     }
@@ -43,8 +44,9 @@ struct StreamListenerTests {
             listener.close()
         }
         faults_refuse_accepts(1, error)
+        let connecting = ConnectRecorder()
         let attempt = try TCPConnectAttempt(
-            to: try #require(listener.localAddress), on: loop, handler: ConnectRecorder())
+            to: try #require(listener.localAddress), on: loop, handler: connecting)
         #expect(loop.run { recorder.pauses.count == 1 })
         #expect(recorder.pauses.first?.code == error)
         #expect(!listener.isAccepting)
@@ -53,6 +55,7 @@ struct StreamListenerTests {
         #expect(loop.turnCount < turns + 10)
         #expect(recorder.pauses.count == 1)
         attempt.cancel()
+        connecting.closeAll()
         for stream in recorder.accepted { stream.close() }
     }
 
@@ -66,11 +69,13 @@ struct StreamListenerTests {
             listener.close()
         }
         faults_refuse_accepts(2, ECONNABORTED)
+        let connecting = ConnectRecorder()
         let attempt = try TCPConnectAttempt(
-            to: try #require(listener.localAddress), on: loop, handler: ConnectRecorder())
+            to: try #require(listener.localAddress), on: loop, handler: connecting)
         #expect(loop.run { recorder.accepted.count == 1 })
         #expect(recorder.pauses.isEmpty)
         attempt.cancel()
+        connecting.closeAll()
         for stream in recorder.accepted { stream.close() }
     }
 

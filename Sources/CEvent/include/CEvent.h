@@ -19,6 +19,7 @@ enum { GW_TIMER = 0, GW_READ = 1, GW_WRITE = 2, GW_WRITE_EDGE = 3, GW_SIGNAL = 4
 
 /// A base for one thread: without locks, with timers that are not rounded to milliseconds.
 struct event_base *gw_base_new(void);
+/// The events must have been freed.
 void gw_base_free(struct event_base *base);
 /// Runs until `gw_base_stop`, also without events.
 void gw_base_run(struct event_base *base);

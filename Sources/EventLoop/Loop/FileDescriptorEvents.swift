@@ -33,7 +33,7 @@ public struct DescriptorInterest: OptionSet, Sendable {
 public final class FileDescriptorEvents {
     /// What is watched.
     public let descriptor: Int32
-    /// What it is watched for now.
+    /// What it is currently watched for.
     public private(set) var interest: DescriptorInterest = []
 
     private let loop: EventLoop
