@@ -11,7 +11,8 @@ public final class DrivenConnection: TimerHandler {
     var application: (any ConnectionApplication)?
     private var timer: TimerHandle?
     var isDue = false
-    private unowned let driver: EndpointDriver
+    /// Let go of when the connection ends, which breaks the cycle.
+    private var driver: EndpointDriver?
 
     init(_ handle: ConnectionHandle, _ connection: Connection, driver: EndpointDriver) {
         self.handle = handle
@@ -21,7 +22,7 @@ public final class DrivenConnection: TimerHandler {
     }
 
     /// The connection has, or may have, something to send or to tell: it is served at the end of the turn.
-    public func needsService() { driver.serve(self) }
+    public func needsService() { driver?.serve(self) }
 
     /// For the loop.
     public func timerFired(_ timer: TimerHandle, at now: Instant) {
@@ -31,12 +32,13 @@ public final class DrivenConnection: TimerHandler {
 
     func armTimer() {
         guard let timer else { return }
-        driver.loop.arm(timer, at: connection.nextDeadline())
+        driver?.loop.arm(timer, at: connection.nextDeadline())
     }
 
     /// Lets go of the timer and of what runs over the connection.
     func end() {
-        if let timer { driver.loop.removeTimer(timer) }
+        if let timer { driver?.loop.removeTimer(timer) }
+        driver = nil
         timer = nil
         application = nil
     }

@@ -13,5 +13,5 @@ struct Godwit: ParsableCommand {
             4 gateway unreachable.
             """,
         version: "0.1.0",
-        subcommands: [InitCommand.self, UserCommand.self])
+        subcommands: [InitCommand.self, UserCommand.self, GatewayCommand.self, ConnectCommand.self])
 }

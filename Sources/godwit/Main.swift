@@ -29,7 +29,7 @@ struct Ending: Equatable {
 
     init(_ error: any Error) {
         if let failure = error as? CommandFailure {
-            (message, status) = ("godwit: \(failure.message)", failure.status)
+            (message, status) = (failure.message.isEmpty ? "" : "godwit: \(failure.message)", failure.status)
         } else if let fault = error as? ConfigurationError {
             (message, status) = ("godwit: \(fault)", .wrongUsage)
         } else if Godwit.exitCode(for: error) == .success {

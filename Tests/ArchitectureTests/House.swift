@@ -62,9 +62,11 @@ enum House {
         ("Sources/TLS/", "wraps libssl"),
         ("Sources/EventLoop/", "wraps libevent and sockets"),
         ("Sources/Primitives/ByteRing.swift", "the ring that system calls fill and drain"),
+        ("Sources/Primitives/RingContent.swift", "the ring's state, which lends its memory"),
         ("Sources/Primitives/RingStorage.swift", "the ring's memory"),
         ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
         ("Sources/Telemetry/StandardError.swift", "the one writer of the log"),
+        ("Sources/Driver/KeyLogFile.swift", "system calls with a path and a buffer"),
         ("Sources/QUIC/Wire/SpanCopy.swift", "MutableSpan has no bulk copy on this toolchain"),
     ]
 

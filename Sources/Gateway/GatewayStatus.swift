@@ -1,0 +1,54 @@
+import Primitives
+import QUIC
+import Telemetry
+import Tunnel
+
+/// What `godwit status` shows of a gateway, put together from the reports of its workers.
+struct GatewayStatus {
+    var listen: [String]
+    var reports: [WorkerReport]
+
+    private var counters: Counters { reports.map(\.counters).reduce(Counters(), +) }
+    private var clients: [WorkerReport.Client] { reports.flatMap(\.clients) }
+
+    /// Tunnels of all clients.
+    var tunnelCount: Int { clients.reduce(0) { $0 + $1.tunnels.count } }
+
+    var json: JSONValue {
+        .object([
+            .init("role", .string("gateway")),
+            .init("listen", .array(listen.map(JSONValue.string))),
+            .init("workers", .count(reports.count)),
+            .init("counters", .object(Counters.all.map { .init($0.name, .count(counters[keyPath: $0.path])) })),
+            .init("clients", .array(clients.map(Self.json))),
+        ])
+    }
+
+    private static func json(_ client: WorkerReport.Client) -> JSONValue {
+        .object([
+            .init("user", client.user.map(JSONValue.string) ?? .null),
+            .init("paths", .array(client.paths.map(PathReport.json))),
+            .init(
+                "tunnels",
+                .array(
+                    client.tunnels.map { tunnel in
+                        .object([
+                            .init("destination", tunnel.destination.map { .string("\($0)") } ?? .null),
+                            .init("bytes_to_client", .count(tunnel.sent)),
+                            .init("bytes_from_client", .count(tunnel.delivered)),
+                            .init("buffered", .count(tunnel.buffered)),
+                        ])
+                    })),
+        ])
+    }
+
+    /// For people: a line for the gateway, one for each client.
+    var text: String {
+        var lines = ["gateway on \(listen.joined(separator: ", ")), \(clients.count) clients"]
+        for client in clients {
+            let path = client.paths.first.map { "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms" } ?? "-"
+            lines.append("  \(client.user ?? "(not authenticated)"): \(path), \(client.tunnels.count) tunnels")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,223 @@
+import Configuration
+import Cryptography
+import Driver
+import EventLoop
+import Glibc
+import Logging
+import Primitives
+import QUIC
+import TLS
+import Telemetry
+
+/// A gateway that serves: the main thread's part of it.
+final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, MailboxReceiver {
+    private enum Stage {
+        case serving
+        /// Told to stop: tunnels may end by themselves.
+        case draining
+        /// Connections were closed; the loop ends with the timer.
+        case closing
+    }
+
+    private var options: GatewayOptions
+    private let log: Logger
+    private let loop: EventLoop
+    private let state: GatewayState
+    private var workers: [WorkerHandle<WorkerRequest>] = []
+    private var stage = Stage.serving
+    private var signals: SignalEvents?
+    private var control: ControlServer?
+    private var reportEvents: MailboxEvents<WorkerReport>?
+    private var stopTimer: TimerHandle?
+    private var drainDeadline = Instant.origin
+    private var collecting: [Int: StatusCollection] = [:]
+    private var nextCollection = 0
+    private(set) var listen: [NetworkAddress] = []
+
+    /// The workers' reports, as they come in.
+    private struct StatusCollection {
+        /// What the reports are for.
+        enum Purpose {
+            case text(ControlRequest)
+            case json(ControlRequest)
+            /// To see whether tunnels are left while draining.
+            case drain
+        }
+
+        var purpose: Purpose
+        var reports: [WorkerReport] = []
+    }
+
+    init(_ options: GatewayOptions, log: Logger, on loop: EventLoop) throws {
+        self.options = options
+        self.log = log
+        self.loop = loop
+        let configuration = options.configuration
+        let material = try GatewayMaterial(configuration, ownAddresses: Self.ownAddresses())
+        for warning in material.warnings(at: Clock.unixTime()) { log.warning("\(warning)") }
+        state = GatewayState(GatewayState.Policy(material, configuration.limits))
+        let reports = try Mailbox<WorkerReport>()
+        let setup = try Self.setup(configuration, material, state: state, log: log, reports: reports)
+        stopTimer = loop.addTimer(self)
+        reportEvents = MailboxEvents(reports, on: loop, receiver: self)
+        try startWorkers(setup, configuration)
+        signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
+        do {
+            control = try ControlServer(path: configuration.control, on: loop, responder: self)
+        } catch {
+            // Without it the gateway works; only `status` does not.
+            log.warning("no control socket: \(error)")
+        }
+        let addresses = listen.map { "\($0)" }.joined(separator: ", ")
+        log.notice("gateway is ready", metadata: ["listen": "\(addresses)", "workers": "\(workers.count)"])
+    }
+
+    /// The machine's own addresses: users reach them only where private ones are open.
+    private static func ownAddresses() -> Set<IPAddress> {
+        let interfaces = (try? NetworkInterface.all()) ?? []
+        return Set(interfaces.map(\.address.ip))
+    }
+
+    private static func setup(
+        _ configuration: GatewayConfiguration, _ material: GatewayMaterial, state: GatewayState, log: Logger,
+        reports: Mailbox<WorkerReport>
+    ) throws -> WorkerSetup {
+        let secrets = GatewaySecrets(privateKeyPEM: Array(try ConfigurationFile.read(configuration.key).utf8))
+        let keyLogPath = Surroundings.process(variables: ["SSLKEYLOGFILE"]).variables["SSLKEYLOGFILE"]
+        var tlsOptions = TLSOptions(applicationProtocols: ["h3"])
+        tlsOptions.keyLogging = keyLogPath == nil ? .disabled : .enabled
+        var server = TLSServerConfiguration(options: tlsOptions, identity: material.identity)
+        server.ticketSecret = secrets.ticketSecret
+        let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        return WorkerSetup(
+            state: state, tls: try TLSContext(server: server), tokenKey: secrets.tokenKey, resetKey: secrets.resetKey,
+            workers: min(configuration.workers ?? cores, 255), log: log,
+            keyLog: keyLogPath.flatMap(KeyLogFile.init(path:)), reports: reports)
+    }
+
+    private func startWorkers(_ setup: WorkerSetup, _ configuration: GatewayConfiguration) throws {
+        var sockets = [[BoundDatagramSocket]](repeating: [], count: setup.workers)
+        for address in configuration.listen {
+            let group = try BoundDatagramSocket.group(address, count: setup.workers)
+            for (index, socket) in group.enumerated() { sockets[index].append(socket) }
+            listen.append(group[0].localAddress)
+        }
+        for index in 0..<setup.workers {
+            let own = sockets[index]
+            workers.append(
+                try Worker.start(named: "gateway-\(index)", receiving: WorkerRequest.self) {
+                    (loop) throws(SystemError) in
+                    try GatewayWorker(setup, sockets: own, index: index, on: loop)
+                })
+        }
+    }
+
+    func shutDown() {
+        control?.close()
+        signals?.cancel()
+        for worker in workers { worker.stop() }
+        for worker in workers { worker.join() }
+        reportEvents?.cancel()
+    }
+
+    private func tellWorkers(_ request: WorkerRequest) {
+        for worker in workers where worker.post(request) != .posted {
+            log.error("a worker does not take messages any more")
+        }
+    }
+
+    // MARK: - Signals
+
+    func signalReceived(_ signal: ProcessSignal) {
+        switch signal {
+        case .hangUp: reload()
+        case .terminate, .interrupt: stop()
+        case .user2: break
+        }
+    }
+
+    /// Users, rules and limits are read again; what is wrong leaves everything as it was.
+    private func reload() {
+        do throws(ConfigurationError) {
+            let configuration = try GatewayConfiguration.load(
+                options.configuration.source, surroundings: options.surroundings)
+            let material = try GatewayMaterial(configuration, ownAddresses: Self.ownAddresses())
+            state.replace(GatewayState.Policy(material, configuration.limits))
+            options.configuration = configuration
+            tellWorkers(.policyChanged)
+            log.notice("configuration was read again")
+        } catch {
+            log.error("configuration was not changed: \(error)")
+        }
+    }
+
+    private func stop() {
+        switch stage {
+        case .serving:
+            stage = .draining
+            log.notice("stopping; tunnels have \(GatewayProcess.drainLimit.milliseconds / 1000) s to end")
+            drainDeadline = loop.now + GatewayProcess.drainLimit
+            tellWorkers(.drain)
+            collect(for: .drain)
+        case .draining, .closing:
+            loop.stop()
+        }
+    }
+
+    private func arm(_ interval: Interval) {
+        if let stopTimer { loop.arm(stopTimer, at: loop.now + interval) }
+    }
+
+    func timerFired(_ timer: TimerHandle, at now: Instant) {
+        switch stage {
+        case .serving: break
+        case .draining: now >= drainDeadline ? closeConnections() : collect(for: .drain)
+        case .closing: loop.stop()
+        }
+    }
+
+    private func closeConnections() {
+        stage = .closing
+        tellWorkers(.close)
+        arm(GatewayProcess.closeLimit)
+    }
+
+    // MARK: - Control socket
+
+    func command(_ line: String, on request: ControlRequest) {
+        switch line {
+        case "status": collect(for: .text(request))
+        case "status json": collect(for: .json(request))
+        case "reload":
+            reload()
+            request.reply("ok\n")
+        default: request.reply("error: unknown command; this gateway knows status, status json and reload\n")
+        }
+    }
+
+    private func collect(for purpose: StatusCollection.Purpose) {
+        collecting[nextCollection] = StatusCollection(purpose: purpose)
+        tellWorkers(.report(number: nextCollection))
+        nextCollection += 1
+    }
+
+    func receive(_ report: WorkerReport) {
+        guard var collection = collecting[report.number] else { return }
+        collection.reports.append(report)
+        collecting[report.number] = collection
+        guard collection.reports.count == workers.count else { return }
+        collecting[report.number] = nil
+        let status = GatewayStatus(listen: listen.map { "\($0)" }, reports: collection.reports)
+        switch collection.purpose {
+        case .text(let request): request.reply(status.text)
+        case .json(let request): request.reply(status.json.text + "\n")
+        case .drain: drained(status)
+        }
+    }
+
+    private func drained(_ status: GatewayStatus) {
+        guard stage == .draining else { return }
+        if status.tunnelCount == 0 { return closeConnections() }
+        arm(GatewayProcess.drainPoll)
+    }
+}

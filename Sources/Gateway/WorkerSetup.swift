@@ -1,0 +1,65 @@
+import Configuration
+import Cryptography
+import Driver
+import EventLoop
+import HTTP3
+import Logging
+import Primitives
+import QUIC
+import TLS
+import Telemetry
+import Tunnel
+
+/// What every worker of a gateway starts from.
+struct WorkerSetup: Sendable {
+    /// Connections of one worker at once; more are refused.
+    static let maximumConnections = 65_536
+    /// Streams, and so tunnels, of one connection at once.
+    static let tunnelsPerConnection: UInt64 = 4_096
+
+    let state: GatewayState
+    let tls: TLSContext
+    let tokenKey: AddressValidationTokenKey
+    let resetKey: StatelessResetKey
+    let workers: Int
+    let log: Logger
+    let keyLog: KeyLogFile?
+    let reports: Mailbox<WorkerReport>
+
+    var transport: TransportConfiguration {
+        var transport = TransportConfiguration()
+        transport.streams.peerBidirectionalStreams = Self.tunnelsPerConnection
+        return transport
+    }
+}
+
+/// What a gateway derives from its private key: everything that must be the same after a restart and for all workers.
+struct GatewaySecrets {
+    let ticketSecret: SecretBytes
+    let tokenKey: AddressValidationTokenKey
+    let resetKey: StatelessResetKey
+
+    init(privateKeyPEM: [UInt8]) {
+        let extracted = HKDF.extract(.sha256, salt: Array("godwit gateway".utf8).span, secret: privateKeyPEM.span)
+        func derive(_ label: String) -> SecretBytes {
+            HKDF.expandLabel(.sha256, secret: extracted, label: label, context: [], length: 32)
+        }
+        ticketSecret = derive("tickets")
+        tokenKey = AddressValidationTokenKey(derive("address tokens"))
+        resetKey = StatelessResetKey(derive("stateless resets"))
+    }
+}
+
+/// What a worker tells of itself.
+struct WorkerReport: Sendable {
+    struct Client: Sendable {
+        var user: String?
+        var paths: [PathStatus]
+        var tunnels: [TunnelRelay.Statistics]
+    }
+
+    /// Which request this answers.
+    var number: Int
+    var counters: Counters
+    var clients: [Client]
+}

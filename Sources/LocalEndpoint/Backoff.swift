@@ -1,0 +1,24 @@
+import Primitives
+
+/// How long to wait before the next attempt to reach a gateway: not at all at first, then longer and longer, and never
+/// all clients of a restarted gateway at the same instant.
+struct Backoff: Equatable {
+    /// The wait after the first failure.
+    static let first = Interval.milliseconds(100)
+    /// The longest wait: a user who plugs a cable in does not wait longer.
+    static let longest = Interval.seconds(5)
+
+    private var failures = 0
+
+    /// A connection was up: the next loss is followed by an attempt at once.
+    mutating func succeeded() { failures = 0 }
+
+    /// The wait before the next attempt, between half and all of what the failures so far ask for.
+    mutating func next(using generator: inout some RandomNumberGenerator) -> Interval {
+        defer { failures += 1 }
+        guard failures > 0 else { return .zero }
+        let full = min(Self.first * (1 << Int64(min(failures - 1, 16))), Self.longest)
+        let half = full.nanoseconds / 2
+        return .nanoseconds(half + Int64.random(in: 0...half, using: &generator))
+    }
+}

@@ -1,0 +1,63 @@
+import Configuration
+import Driver
+import EventLoop
+import Primitives
+import QUIC
+import Telemetry
+import Tunnel
+
+/// What `godwit status` shows of a local endpoint.
+struct LocalStatus {
+    private let link: GatewayLink
+
+    init(_ link: GatewayLink) { self.link = link }
+
+    private var state: String {
+        switch link.state {
+        case .idle, .stopped: "stopped"
+        case .resolving, .connecting, .failed: "connecting"
+        case .ready: "connected"
+        case .waiting: "waiting to reconnect"
+        }
+    }
+
+    private var paths: [PathStatus] { link.session?.driven.connection.networkPaths ?? [] }
+    private var tunnels: [TunnelRelay.Statistics] { link.session?.tunnels ?? [] }
+    private var silence: Interval? { link.session.map { link.loop.now - $0.lastContact } }
+
+    var json: JSONValue {
+        .object([
+            .init("role", .string("local endpoint")),
+            .init("gateway", .string("\(link.gateway.gateway)")),
+            .init("state", .string(state)),
+            .init("last_contact_ms", silence.map { .count($0.milliseconds) } ?? .null),
+            .init("reconnects", .count(link.reconnects)),
+            .init("last_failure", link.lastFailure.map { .string($0.sentence) } ?? .null),
+            .init("paths", .array(paths.map(PathReport.json))),
+            .init(
+                "tunnels",
+                .array(
+                    tunnels.map { tunnel in
+                        .object([
+                            .init("destination", tunnel.destination.map { .string("\($0)") } ?? .null),
+                            .init("bytes_out", .count(tunnel.sent)),
+                            .init("bytes_in", .count(tunnel.delivered)),
+                            .init("buffered", .count(tunnel.buffered)),
+                        ])
+                    })),
+        ])
+    }
+
+    /// For people.
+    var text: String {
+        var lines = ["gateway \(link.gateway.gateway): \(state), \(tunnels.count) tunnels"]
+        if let silence { lines.append("last contact \(silence.milliseconds) ms ago, \(link.reconnects) reconnects") }
+        if let failure = link.lastFailure { lines.append("last failure: \(failure.sentence)") }
+        lines += paths.map { "path " + PathReport.text($0) }
+        lines += tunnels.map { tunnel in
+            let destination = tunnel.destination.map { "\($0)" } ?? "-"
+            return "tunnel \(destination), \(tunnel.sent) bytes out, \(tunnel.delivered) in"
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

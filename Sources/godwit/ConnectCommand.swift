@@ -1,0 +1,19 @@
+internal import ArgumentParser
+internal import Configuration
+internal import LocalEndpoint
+
+/// `godwit connect`: serves local ports until it is told to stop.
+struct ConnectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connect", abstract: "Run the local endpoint in the foreground.",
+        discussion: "SIGTERM stops it once its tunnels have ended or five seconds have passed.")
+
+    @OptionGroup var arguments: ConnectArguments
+
+    func run() throws { try end(LocalEndpointProcess(try arguments.options(.process())).run()) }
+}
+
+/// Ends the process with a status that its own log has explained already.
+func end(_ status: ProcessStatus) throws {
+    if status != .done { throw CommandFailure("", status) }
+}
