@@ -4,9 +4,9 @@
 # What the test programs in Tests/*/run share: cases, processes, ports. Sourced by them.
 #
 # A program declares its cases with `add_case SECONDS 'FUNCTION [ARGUMENT]' NAME...` and ends with `run_cases "$@"`.
-# Each case is a process of its own under `timeout`, with a directory `$work` that is its own; what it starts with `start`
-# ends with it. Printed is one line a case, `ok NAME`, `skip NAME: why` or `not ok NAME: why` (then the end of its output,
-# behind #), and `N passed, N failed, N skipped` at the end. Exit code: 0 if nothing failed.
+# Each case is a process of its own under `timeout`, with a directory `$work` that is its own; what it starts with
+# `start` ends with it. Printed is one line a case, `ok NAME`, `skip NAME: why` or `not ok NAME: why` (then the end of
+# its output, behind #), and `N passed, N failed, N skipped` at the end. Exit code: 0 if nothing failed.
 #
 #     run [PATTERN...]     only the cases whose names contain one of the patterns
 #     run --list           the names of the cases
@@ -63,7 +63,8 @@ needs() {
 
 declare -A started
 
-# start NAME COMMAND...: in the background; its output goes to $work/NAME.out.
+# start NAME PROGRAM...: in the background; its output goes to $work/NAME.out. A function would be a shell around the
+# program, and ending that would leave the program behind.
 start() {
     local name=$1
     shift
@@ -283,13 +284,21 @@ start_nat() {
 
 # Running the cases --------------------------------------------------------------------------------------------------
 
+# What ended a case that did not end by `fail`.
+note_failure() {
+    [[ -s $work/reason ]] || echo "\`$1\` failed at $2:$3" >"$work/reason"
+}
+
 run_one() {
     local name=$1
     work=$CASE_WORK
     mkdir -p "$work/run"
     # The default place of control sockets: each case has its own.
     export XDG_RUNTIME_DIR=$work/run
-    trap stop_all EXIT
+    # bash itself has something to say about processes that end meanwhile.
+    trap 'stop_all 2>/dev/null' EXIT
+    set -o errtrace
+    trap 'note_failure "$BASH_COMMAND" "${BASH_SOURCE[0]##*/}" "$LINENO"' ERR
     trap 'exit 143' TERM INT
     # Function and argument are words without blanks.
     ${case_function[$name]}

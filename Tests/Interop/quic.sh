@@ -12,14 +12,14 @@ our_server() {
 
 # their_server [ARGUMENT...]: aioquic's; sets `port`.
 their_server() {
-    start theirs python "$peers/quic_server.py" --certificate "$CERTIFICATE" --key "$KEY" "$@"
+    start theirs "$python" "$peers/quic_server.py" --certificate "$CERTIFICATE" --key "$KEY" "$@"
     await_line theirs '^listening '
     port=${line##*:}
 }
 
 # their_client ARGUMENT...: aioquic's; sets `result`.
 their_client() {
-    run_client python "$peers/quic_client.py" "$@"
+    run_client "$python" "$peers/quic_client.py" "$@"
 }
 
 # our_client ARGUMENT...: sets `result`.
@@ -178,7 +178,7 @@ wrong_protocol() {
     local code=0
     serve "$1" --alpn something-else
     if [[ $1 == in ]]; then
-        set -- python "$peers/quic_client.py"
+        set -- "$python" "$peers/quic_client.py"
     else
         set -- "$GODWIT_INTEROP" client
     fi

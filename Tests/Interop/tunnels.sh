@@ -5,7 +5,7 @@ readonly mebibyte=1048576
 
 # http3 ARGUMENT...: aioquic's client; sets `result`.
 http3() {
-    python "$peers/http3_client.py" --connect "127.0.0.1:$port" --anchor "$CERTIFICATE" "$@" \
+    "$python" "$peers/http3_client.py" --connect "127.0.0.1:$port" --anchor "$CERTIFICATE" "$@" \
         >>"$work/client.out" 2>&1 ||
         fail "the client says: $(last_line "$work/client.out")"
     result=$(last_line "$work/client.out")
@@ -87,7 +87,7 @@ their_gateway() {
     local token
     needs_godwit
     token=$(head -c 32 /dev/urandom | base64url)
-    start gateway python "$peers/http3_gateway.py" --certificate "$CERTIFICATE" --key "$KEY" --token="$token" "$@"
+    start gateway "$python" "$peers/http3_gateway.py" --certificate "$CERTIFICATE" --key "$KEY" --token="$token" "$@"
     await_line gateway '^listening '
     invite=$(stranger_invite "$token" "${line##*:}")
 }
