@@ -93,13 +93,8 @@ final class NetworkPath {
         lastReceived = now
     }
 
-    /// Notes how long a challenge took to be answered: the first thing that is known of a new path's round-trip time. The
-    /// answer is not delayed by the peer, and without it probes would wait for the time that a path of 333 ms needs.
-    func probed(roundTrip: Interval, at now: Instant) {
-        guard rtt.firstSampleTime == nil else { return }
-        rtt.sampled(roundTrip, ackDelay: .zero, maxAckDelay: nil, at: now)
-        adjustPacer(at: now)
-    }
+    /// Notes how long a challenge took to be answered.
+    func probed(roundTrip: Interval, at now: Instant) { books.probed(roundTrip: roundTrip, at: now) }
 
     /// The probe timeout of this path without back-off.
     func probeTimeout(maxAckDelay: Interval) -> Interval { books.rtt.probeTimeout(maxAckDelay: maxAckDelay) }

@@ -94,6 +94,14 @@ struct PathBooks {
         adjustPacer(at: now)
     }
 
+    /// Enters how long a challenge took to be answered: the first thing that is known of a new path's round-trip time. The
+    /// peer does not delay the answer, and without it probes would wait for the time that a path of 333 ms needs.
+    mutating func probed(roundTrip: Interval, at now: Instant) {
+        guard rtt.firstSampleTime == nil else { return }
+        rtt.sampled(roundTrip, ackDelay: .zero, maxAckDelay: nil, at: now)
+        adjustPacer(at: now)
+    }
+
     /// Enters a packet that was in flight and is declared lost.
     mutating func packetLost(_ packet: SentPacket, at now: Instant) {
         guard packet.kind.isInFlight else { return }
