@@ -84,7 +84,7 @@ expect_error() {
 
 # Without a running local endpoint in reach.
 alone() {
-    export XDG_RUNTIME_DIR=$work/none
+    export XDG_RUNTIME_DIR=$work/none XDG_CONFIG_HOME=$work/none HOME=$work/none
     mkdir -p "$XDG_RUNTIME_DIR"
 }
 
@@ -104,7 +104,7 @@ configuration_errors() {
     expect_error 2 "absent.toml" "$GODWIT" gateway --config "$work/absent.toml"
     sed 's/^key .*/key = "absent.key"/' "$config" >"$work/gateway/nokey.toml"
     expect_error 2 "absent.key" "$GODWIT" gateway --config "$work/gateway/nokey.toml"
-    expect_error 2 "gateway.toml|exists|--force" "$GODWIT" init --dir "$work/gateway" --name localhost
+    expect_error 1 "gateway.toml|exists|--force" "$GODWIT" init --dir "$work/gateway" --name localhost
     echo 'socket = "x"' >"$work/local.toml"
     expect_error 2 "local.toml.*1.*socket" "$GODWIT" connect --config "$work/local.toml"
 }

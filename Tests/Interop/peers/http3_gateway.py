@@ -62,10 +62,13 @@ class Tunnel:
     def data_received(self, data: bytes, ended: bool) -> None:
         """A piece from the client."""
         if self.capsules is not None:
+            was_final = self.capsules.is_final
             data = self.capsules.feed(data)
             if ended and not self.capsules.is_final:
                 self.reset_received(ErrorCode.H3_CONNECT_ERROR)
                 return
+            # The end of the stream may come with FINAL_DATA, later or never.
+            ended = self.capsules.is_final and not was_final
         if data:
             self.incoming.put_nowait(data)
         if ended:
