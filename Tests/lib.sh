@@ -222,7 +222,7 @@ pin_of() {
     openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary | base64url
 }
 
-# make_gateway DIR PORT [ARGUMENT...]: configuration of a gateway that allows loopback; sets `invite` and `token`.
+# make_gateway DIR PORT [ARGUMENT...]: what `godwit init` makes, with loopback allowed; sets `invite` and `token`.
 make_gateway() {
     local directory=$1 port=$2
     shift 2
@@ -231,21 +231,9 @@ make_gateway() {
     invite=$(grep -o -m 1 'godwit://[^[:space:]]*' "$work/init.out") || fail "godwit init printed no invite"
     token=${invite#godwit://}
     token=${token%%@*}
-    cat >"$directory/gateway.toml" <<END
-listen      = ["127.0.0.1:$port"]
-certificate = "gateway.crt"
-key         = "gateway.key"
-users       = "users.toml"
-workers     = 2
-control     = "$directory/gateway.sock"
-
-[destinations]
-allow = ["*:*", "127.0.0.0/8:*"]
-deny  = ["127.0.0.9/32:*"]
-
-[metrics]
-listen = ""
-END
+    sed -i -e "s|^users .*|&\\nworkers = 2\\ncontrol = \"$directory/gateway.sock\"|" \
+        -e 's|^allow .*|allow = ["*:*", "127.0.0.0/8:*"]|' -e 's|^deny .*|deny = ["127.0.0.9/32:*"]|' \
+        "$directory/gateway.toml"
 }
 
 # start_gateway DIR PORT [NAME]
