@@ -13,6 +13,7 @@ public final class BulkSender: QUICApplication {
     private let direction: StreamDirection
     private var toOpen: Int
     private var unfinished: Int
+    private let neverRead: Int
     private var queued: [(id: StreamID, count: Int)] = []
     private var canStart = false
     /// When the first stream was opened.
@@ -20,15 +21,18 @@ public final class BulkSender: QUICApplication {
     /// When everything was acknowledged.
     public private(set) var finished: Instant?
 
-    /// Sends `bytes` on each of `streams` streams.
-    public init(_ bytes: Int, streams: Int = 1, direction: StreamDirection = .unidirectional) {
+    /// Sends `bytes` on each of `streams` streams, some of which the peer never reads.
+    public init(
+        _ bytes: Int, streams: Int = 1, neverRead: Int = 0, direction: StreamDirection = .unidirectional
+    ) {
         self.bytes = bytes
+        self.neverRead = neverRead
         self.direction = direction
         toOpen = streams
         unfinished = streams
     }
 
-    public var isFinished: Bool { unfinished == 0 }
+    public var isFinished: Bool { unfinished == neverRead }
 
     public func handle(_ event: ConnectionEvent, on connection: Connection, at now: Instant) {
         switch event {

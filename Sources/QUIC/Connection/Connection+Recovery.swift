@@ -122,6 +122,7 @@ extension Connection {
             lossesFound(in: space)
         case .probe(let name, let packets):
             lossTimer.probed(at: now)
+            activePath.probeTimedOut()
             if let space = space(name) { probe(space, packets: packets) }
         }
         updateLossDeadline(at: now)

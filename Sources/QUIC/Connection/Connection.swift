@@ -114,6 +114,7 @@ public final class Connection {
         idleSince = now
         handshakeDeadline = now + start.configuration.handshakeTimeout
         lossTimer = LossTimer(at: now)
+        oneRTTKeys = OneRTTKeys(updateThreshold: start.configuration.packetsPerKeyPhase)
 
         let path = NetworkPath(
             id: NetworkPathID(rawValue: 0), local: start.local, remote: start.remote,

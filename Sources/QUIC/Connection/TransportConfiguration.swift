@@ -16,6 +16,8 @@ public struct TransportConfiguration: Sendable {
     public var activeConnectionIDLimit = 8
     /// The congestion controller of new network paths.
     public var congestionControl: CongestionAlgorithm = .cubic
+    /// Packets after which this end updates the keys of 1-RTT packets; nil: half of what the cipher allows (RFC 9001 §6.6).
+    public var packetsPerKeyPhase: UInt64?
     /// The largest datagram that path MTU discovery tries, in bytes of UDP payload; a path may lower it.
     public var largestDatagram = 16_384
     /// The largest DATAGRAM frame that this end accepts (RFC 9221); 0: none.

@@ -93,6 +93,9 @@ final class NetworkPath {
         lastReceived = now
     }
 
+    /// Notes that a probe timeout passed.
+    func probeTimedOut() { books.ecn.probeTimedOut() }
+
     /// Notes how long a challenge took to be answered.
     func probed(roundTrip: Interval, at now: Instant) { books.probed(roundTrip: roundTrip, at: now) }
 

@@ -3,10 +3,11 @@ import Primitives
 /// Finds out whether ECN works on one network path and marks packets while it may (RFC 9000 §13.4.2, appendix A.4).
 ///
 /// ```
-///             ten marked or all of their time passed       counts add up
+///             ten marked, or a probe timeout               counts add up
 ///   testing ─────────────────────────────────────► unknown ─────────────► capable
 ///      │                                              │                      │
-///      └── counts wrong or missing, all marks lost ───┴───► failed ◄─────────┘ counts wrong or missing
+///      └── counts wrong or missing, all marks lost ───┴───► failed ◄─────────┘ counts wrong or missing,
+///                                                                              the first ten all CE
 /// ```
 /// Counts that add up while testing lead to capable at once.
 struct ECNValidator: Equatable, Sendable {
@@ -23,6 +24,8 @@ struct ECNValidator: Equatable, Sendable {
     private(set) var state: State = .testing
     private var markedSent = 0
     private var markedLost = 0
+    private var markedArrived = 0
+    private var arrivedWithCE: UInt64 = 0
 
     /// The codepoint with which packets leave now.
     var codepoint: ECN {
@@ -38,6 +41,12 @@ struct ECNValidator: Equatable, Sendable {
         markedSent += 1
         // A batch that was begun while testing may bring a few more.
         if markedSent >= Self.testingPackets { state = .unknown }
+    }
+
+    /// Notes that nothing is heard of what was sent. RFC 9000 appendix A.4 lets marks go on for three probe timeouts; a
+    /// handshake on a path that drops them would be over by then.
+    mutating func probeTimedOut() {
+        if state == .testing, markedSent > 0 { state = .unknown }
     }
 
     /// Notes the loss of a packet that left with ECT(0).
@@ -74,7 +83,20 @@ struct ECNValidator: Equatable, Sendable {
             return .none
         }
         if newlyMarked > 0 { state = .capable }
+        if isEverythingCE(newlyMarked, increase) {
+            state = .failed
+            return .none
+        }
         return increase.congestionExperienced > 0 ? .experienced : .none
+    }
+
+    /// Whether all of the first packets arrived with CE: no queue is that long for so little, something on the way writes
+    /// the codepoint into every packet, and believing it would end all sending.
+    private mutating func isEverythingCE(_ newlyMarked: Int, _ increase: ECNCounts) -> Bool {
+        guard newlyMarked > 0, markedArrived < Self.testingPackets else { return false }
+        markedArrived += newlyMarked
+        arrivedWithCE = arrivedWithCE.addingSaturating(increase.congestionExperienced)
+        return markedArrived >= Self.testingPackets && arrivedWithCE >= UInt64(markedArrived)
     }
 
     /// Whether a router marked a packet.
