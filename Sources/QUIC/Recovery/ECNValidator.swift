@@ -25,7 +25,7 @@ struct ECNValidator: Equatable, Sendable {
     private var markedSent = 0
     private var markedLost = 0
     private var markedArrived = 0
-    private var arrivedWithCE: UInt64 = 0
+    private var hasArrivedUnchanged = false
 
     /// The codepoint with which packets leave now.
     var codepoint: ECN {
@@ -93,10 +93,10 @@ struct ECNValidator: Equatable, Sendable {
     /// Whether all of the first packets arrived with CE: no queue is that long for so little, something on the way writes
     /// the codepoint into every packet, and believing it would end all sending.
     private mutating func isEverythingCE(_ newlyMarked: Int, _ increase: ECNCounts) -> Bool {
-        guard newlyMarked > 0, markedArrived < Self.testingPackets else { return false }
-        markedArrived += newlyMarked
-        arrivedWithCE = arrivedWithCE.addingSaturating(increase.congestionExperienced)
-        return markedArrived >= Self.testingPackets && arrivedWithCE >= UInt64(markedArrived)
+        if increase.ect0 > 0 { hasArrivedUnchanged = true }
+        guard !hasArrivedUnchanged else { return false }
+        markedArrived = markedArrived.addingSaturating(newlyMarked)
+        return markedArrived >= Self.testingPackets
     }
 
     /// Whether a router marked a packet.

@@ -90,6 +90,15 @@ struct RecoveryECNTests {
                     Int.max, increase: .init(ect0: .max, congestionExperienced: .max),
                     total: .init(ect0: .max, congestionExperienced: .max), sent: .max),
             ], state: .capable, congestion: .experienced),
+        Case(
+            name: "every one of the first ten with CE",
+            steps: [
+                .sent(10),
+                .acknowledged(
+                    4, increase: .init(congestionExperienced: 4), total: .init(congestionExperienced: 4), sent: 10),
+                .acknowledged(
+                    6, increase: .init(congestionExperienced: 6), total: .init(congestionExperienced: 10), sent: 10),
+            ], state: .failed, congestion: .none),
     ]
 
     @Test(arguments: cases)
