@@ -20,6 +20,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// A program that tests run.
+func testTool(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -99,5 +104,8 @@ let package = Package(
                 "TLS", "Primitives",
             ]),
         tests("ArchitectureTests", []),
+        testTool(
+            "godwit-interop", path: "Tests/Interop/godwit-interop",
+            ["Driver", "EventLoop", "QUIC", "TLS", "Cryptography", "Primitives", argumentParser]),
     ]
 )

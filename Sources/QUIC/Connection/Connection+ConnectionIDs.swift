@@ -26,6 +26,7 @@ extension Connection {
         _ sequence: UInt64, destination: ConnectionID, at now: Instant
     ) throws(TransportError) {
         guard let id = try localConnectionIDs.retire(sequence, arrivedFor: destination) else { return }
+        statistics.connectionIDsRetired += 1
         identifiers.retire(id, of: handle)
         replenishConnectionIDs()
         guard role == .server else { return }

@@ -1,6 +1,6 @@
 import Cryptography
 import Primitives
-import TLS
+public import TLS
 
 /// One QUIC connection (RFC 9000), as a value that is called and never calls: no sockets, no clock, no threads.
 ///
@@ -20,7 +20,8 @@ public final class Connection {
     public let role: Role
     let handle: ConnectionHandle
     let configuration: TransportConfiguration
-    let version: Version
+    /// The version of QUIC that it speaks.
+    public let version: Version
     let tls: TLSEngine
     let identifiers: ConnectionIDTable
     var generator: KeyedGenerator
@@ -39,12 +40,13 @@ public final class Connection {
     let handshakeConnectionID: ConnectionID
     /// The Source Connection ID of the peer's first packet.
     var peerHandshakeConnectionID: ConnectionID?
-    /// The Source Connection ID of the Retry that a client received.
+    /// The Source Connection ID of the Retry that a client received, or a server sent.
     var retrySourceConnectionID: ConnectionID?
     /// Goes into Initial packets: from a Retry or from an earlier connection (RFC 9000 §8.1).
     var addressValidationToken: [UInt8]
     var peerParameters: TransportParameters?
-    var handshakeSummary: HandshakeSummary?
+    /// What the handshake agreed on; nil until it is complete.
+    public internal(set) var handshakeSummary: HandshakeSummary?
     var handshakeDeadline: Instant?
     var shouldSendHandshakeDone = false
     var peerAcknowledgedHandshake = false
@@ -142,6 +144,9 @@ public final class Connection {
     var connectionIDsInUse: [ConnectionID] {
         [originalDestinationConnectionID] + localConnectionIDs.active.map(\.id)
     }
+
+    /// Whether the client had to prove its address with a Retry packet's token first.
+    public var followedRetry: Bool { retrySourceConnectionID != nil }
 
     /// Whether anything authentic has arrived.
     var hasReceivedAnything: Bool { peerHandshakeConnectionID != nil }

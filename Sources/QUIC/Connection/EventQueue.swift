@@ -47,6 +47,8 @@ public struct ConnectionStatistics: Hashable, Sendable {
     public var packetsLost: UInt64 = 0
     /// Key updates, whoever began them.
     public var keyUpdates: UInt64 = 0
+    /// Connection IDs of this end that the peer has retired.
+    public var connectionIDsRetired: UInt64 = 0
     /// How often the peer's address changed under the connection.
     public var peerMoves: UInt64 = 0
 }

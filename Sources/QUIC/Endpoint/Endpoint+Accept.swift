@@ -100,6 +100,7 @@ extension Endpoint {
         start.preferredConnectionID = preferredID
         start.tokenKey = server.tokenKey
         let connection = Connection(start, tls: engine, identifiers: identifiers, at: now)
+        connection.retrySourceConnectionID = address.retrySourceConnectionID
         identifiers.add(header.destinationConnectionID, for: handle)
         connections[handle] = connection
         handshaking.insert(handle)
