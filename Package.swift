@@ -63,13 +63,13 @@ let package = Package(
             "LocalEndpoint",
             [
                 "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
-                "Telemetry",
+                "Telemetry", logging,
             ]),
         room(
             "Gateway",
             [
                 "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
-                "Telemetry",
+                "Telemetry", logging,
             ]),
         room("Lab", ["Primitives", "EventLoop", "LocalEndpoint", "Gateway", "Configuration", "Telemetry"]),
         .executableTarget(

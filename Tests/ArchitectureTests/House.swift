@@ -28,8 +28,8 @@ enum House {
             mayImport: protocols.union(["EventLoop", "Telemetry", "collections"]), systemModules: system),
         "Configuration": Room(mayImport: ["Primitives", "Cryptography"], systemModules: system),
         "Telemetry": Room(mayImport: ["Primitives", "QUIC", "logging"], systemModules: system),
-        "LocalEndpoint": Room(mayImport: roles.union(["collections"]), systemModules: system),
-        "Gateway": Room(mayImport: roles.union(["collections"]), systemModules: system),
+        "LocalEndpoint": Room(mayImport: roles.union(["collections", "logging"]), systemModules: system),
+        "Gateway": Room(mayImport: roles.union(["collections", "logging"]), systemModules: system),
         "Lab": Room(
             mayImport: roles.union(["LocalEndpoint", "Gateway", "Simulator", "collections"]),
             systemModules: system.union(["Foundation"])),

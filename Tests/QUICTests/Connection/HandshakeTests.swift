@@ -1,4 +1,5 @@
 import Primitives
+import TLS
 import Testing
 
 @testable import QUIC
@@ -56,6 +57,37 @@ import Testing
         pair.run(for: .milliseconds(200))
         #expect(pair.clientEvents.contains(.handshakeConfirmed))
         #expect(pair.serverEvents.contains(.handshakeConfirmed))
+        #expect(try pair.clientConnection.followedRetry)
+        #expect(try pair.serverConnection.followedRetry)
+    }
+
+    @Test func withoutARetryNeitherEndTellsOfOne() throws {
+        let pair = try ConnectionPair()
+        pair.run(for: .milliseconds(200))
+        #expect(try !pair.clientConnection.followedRetry)
+        #expect(try !pair.serverConnection.followedRetry)
+    }
+
+    @Test func bothEndsTellWhatTheyAgreedOn() throws {
+        let pair = try ConnectionPair()
+        #expect(try pair.clientConnection.handshakeSummary == nil)
+        pair.run(for: .milliseconds(100))
+        let client = try #require(try pair.clientConnection.handshakeSummary)
+        let server = try #require(try pair.serverConnection.handshakeSummary)
+        #expect(client.suite == server.suite)
+        #expect(!client.isResumed)
+        #expect(try pair.clientConnection.version == .v1)
+    }
+
+    @Test func aConnectionIDThatThePeerLeavesIsCountedAsRetired() throws {
+        let pair = try ConnectionPair()
+        pair.run(for: .milliseconds(100))
+        let client = try pair.clientConnection
+        #expect(try pair.serverConnection.statistics.connectionIDsRetired == 0)
+        #expect(client.rotateConnectionID(at: pair.now))
+        pair.run(for: .milliseconds(100))
+        #expect(try pair.serverConnection.statistics.connectionIDsRetired == 1)
+        #expect(client.statistics.connectionIDsRetired == 0)
     }
 
     @Test func anIdleConnectionTimesOut() throws {
