@@ -4,7 +4,14 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+// libevent prints a line to standard error for what the caller handles, such as a descriptor that cannot be watched.
+static void ignore_message(int severity, const char *message) {
+    (void)severity;
+    (void)message;
+}
+
 struct event_base *gw_base_new(void) {
+    event_set_log_callback(ignore_message);
     struct event_config *configuration = event_config_new();
     if (!configuration) return NULL;
     event_config_set_flag(configuration, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
@@ -43,13 +50,8 @@ int gw_event_add_after(struct event *event, int64_t microseconds) {
 void gw_event_remove(struct event *event) { event_del(event); }
 void gw_event_activate(struct event *event) { event_active(event, 0, 0); }
 
-static void ignore_log(int is_warning, const char *message) {
-    (void)is_warning;
-    (void)message;
-}
-
 struct evdns_base *gw_dns_new(struct event_base *base) {
-    evdns_set_log_fn(ignore_log);
+    evdns_set_log_fn(ignore_message);
     return evdns_base_new(base, 0);
 }
 

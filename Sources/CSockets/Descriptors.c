@@ -50,6 +50,12 @@ int gw_has_hung_up(int fd) {
     return (entry.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+int gw_has_error(int fd) {
+    struct pollfd entry = {.fd = fd, .events = 0};
+    if (poll(&entry, 1, 0) < 0) return -errno;
+    return (entry.revents & POLLERR) != 0;
+}
+
 const char *gw_error_name(int code) { return strerrorname_np(code); }
 const char *gw_error_text(int code) {
     const char *text = strerrordesc_np(code);

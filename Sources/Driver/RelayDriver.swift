@@ -1,4 +1,5 @@
 public import EventLoop
+import Glibc
 import Primitives
 public import Tunnel
 
@@ -8,6 +9,8 @@ public import Tunnel
 public final class RelayDriver {
     /// Bytes read from one stream in one turn, so that one fast sender leaves time for the others.
     static let bytesPerTurn = 512 * 1024
+    /// Bytes read at once from a stream whose bytes are filtered.
+    static let filteredReadSize = 16 * 1024
 
     private let relay: TunnelRelay
     private unowned let driven: DrivenConnection
@@ -22,8 +25,10 @@ public final class RelayDriver {
     }
 
     /// Joins a tunnel to a stream, which belongs to the driver from now on. Nothing is read before the relay asks.
-    public func attach(_ stream: ByteStream, to id: TunnelID) {
-        let side = TunnelSide(id, stream, driver: self)
+    ///
+    /// What is read goes through `filter`, where there is one.
+    public func attach(_ stream: ByteStream, to id: TunnelID, filter: (any IngressFilter)? = nil) {
+        let side = TunnelSide(id, stream, filter, driver: self)
         sides[id] = side
         stream.setHandler(side)
         stream.watchForReset()
@@ -63,7 +68,7 @@ public final class RelayDriver {
         var budget = Self.bytesPerTurn
         while budget > 0 {
             guard relay.wantsBytes(side.id) > 0 else { return side.stream.isReading = false }
-            switch side.stream.read(into: ring) {
+            switch read(side, into: ring) {
             case .bytes(let count):
                 budget -= count
                 relay.bytesArrived(on: side.id)
@@ -76,6 +81,19 @@ public final class RelayDriver {
             case .failed: return failed(side)
             }
         }
+    }
+
+    private func read(_ side: TunnelSide, into ring: ByteRing) -> ByteStream.ReadOutcome {
+        guard let filter = side.filter else { return side.stream.read(into: ring) }
+        var buffer = [UInt8](repeating: 0, count: min(ring.freeSpace, Self.filteredReadSize))
+        var region = buffer.mutableSpan
+        let outcome = side.stream.read(into: &region)
+        guard case .bytes(let count) = outcome else { return outcome }
+        switch filter.admit(buffer.span.extracting(0..<count)) {
+        case .bytes(let admitted): _ = ring.append(buffer.span.extracting(0..<admitted))
+        case .violation: return .failed(SystemError(.read, code: EPROTO))
+        }
+        return outcome
     }
 
     func failed(_ side: TunnelSide) {
@@ -111,11 +129,13 @@ public final class RelayDriver {
 final class TunnelSide: ByteStreamHandler {
     let id: TunnelID
     let stream: ByteStream
+    let filter: (any IngressFilter)?
     private unowned let driver: RelayDriver
 
-    init(_ id: TunnelID, _ stream: ByteStream, driver: RelayDriver) {
+    init(_ id: TunnelID, _ stream: ByteStream, _ filter: (any IngressFilter)?, driver: RelayDriver) {
         self.id = id
         self.stream = stream
+        self.filter = filter
         self.driver = driver
     }
 

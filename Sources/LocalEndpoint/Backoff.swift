@@ -7,11 +7,16 @@ struct Backoff: Equatable {
     static let first = Interval.milliseconds(100)
     /// The longest wait: a user who plugs a cable in does not wait longer.
     static let longest = Interval.seconds(5)
+    /// How long a connection must have been up for its loss to be followed by an attempt at once: a gateway that ends
+    /// every connection is not asked without a pause.
+    static let stability = Interval.seconds(5)
 
     private var failures = 0
 
-    /// A connection was up: the next loss is followed by an attempt at once.
-    mutating func succeeded() { failures = 0 }
+    /// A connection that was up for so long is lost.
+    mutating func lost(after lifetime: Interval) {
+        if lifetime >= Self.stability { failures = 0 }
+    }
 
     /// The wait before the next attempt, between half and all of what the failures so far ask for.
     mutating func next(using generator: inout some RandomNumberGenerator) -> Interval {

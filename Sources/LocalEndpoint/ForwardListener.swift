@@ -6,12 +6,12 @@ import Tunnel
 
 /// A local port that leads to one origin, as `ssh -L` has it.
 final class ForwardListener: StreamListenerHandler {
-    private let destination: Destination
+    let configuration: LocalConfiguration.Forward
     private let link: GatewayLink
     private var listener: StreamListener?
 
-    init(_ forward: LocalConfiguration.Forward, link: GatewayLink) throws {
-        destination = forward.destination
+    init(_ forward: LocalConfiguration.Forward, link: GatewayLink) throws(SystemError) {
+        configuration = forward
         self.link = link
         listener = try StreamListener(tcp: forward.listen, on: link.loop, handler: self)
     }
@@ -24,7 +24,7 @@ final class ForwardListener: StreamListenerHandler {
     }
 
     func listener(_ listener: StreamListener, accepted stream: ByteStream) {
-        link.open(ForwardedConnection(stream, to: destination, link: link))
+        link.open(ForwardedConnection(stream, to: configuration.destination, link: link))
     }
 
     func listener(_ listener: StreamListener, pausedBy error: SystemError) {
@@ -47,7 +47,7 @@ final class ForwardedConnection: TunnelApplicant, ByteStreamHandler {
         stream.watchForReset()
     }
 
-    func tunnelOpened() -> (stream: ByteStream, received: [UInt8])? { stream.isOpen ? (stream, []) : nil }
+    func tunnelOpened() -> TunnelEntrance? { stream.isOpen ? TunnelEntrance(stream: stream) : nil }
 
     // A tunnel that cannot be is a reset, never a clean end.
     func tunnelFailed(_ failure: TunnelFailure) { stream.abort() }

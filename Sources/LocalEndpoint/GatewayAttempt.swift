@@ -1,15 +1,69 @@
 import Configuration
+import Cryptography
+import Driver
+import EventLoop
 import Primitives
+import QUIC
 import TLS
 
 /// What one attempt to reach a gateway goes by.
 struct GatewayAttempt {
     /// Which gateway, and who we are to it.
     var invite: Invite
-    /// The gateway's place in the list of preference.
-    var index: Int
     /// The address that is tried.
     var address: NetworkAddress
+}
+
+extension GatewayAttempt {
+    /// How long an address of a gateway has for its handshake.
+    static let handshakeLimit = Interval.seconds(4)
+    /// How often the gateway is asked for a sign of life while tunnels are open and nothing is sent: often enough to keep
+    /// the mapping of a NAT.
+    static let keepAliveInterval = Interval.seconds(15)
+
+    /// Starts to connect, with an endpoint and a socket of its own: what another attempt leaves behind cannot disturb it.
+    func start(link: GatewayLink) throws -> LinkSession {
+        let route = try NetworkInterface.route(to: address)
+        var transport = TransportConfiguration()
+        transport.handshakeTimeout = Self.handshakeLimit
+        transport.keepAliveInterval = Self.keepAliveInterval
+        // RFC 9114 §6.1: a server opens no bidirectional streams.
+        transport.streams.peerBidirectionalStreams = 0
+        transport.largestDatagram = min(transport.largestDatagram, Self.largestPayload(route.mtu, address.ip.family))
+        let bound = try BoundDatagramSocket(NetworkAddress(.unspecified(address.ip.family), port: 0))
+        let driver = try EndpointDriver(
+            EndpointConfiguration(
+                transport: transport, resetKey: StatelessResetKey(SecretBytes(systemRandomBytes(count: 32)))),
+            on: link.loop, addressing: .socket)
+        driver.addSocket(bound)
+        let parameters = ClientParameters(
+            remote: address, local: bound.localAddress, serverName: invite.gateway.host.description,
+            tls: try tlsContext(keyLogging: link.keyLogging), ticket: link.takeTicket(of: invite),
+            token: link.takeToken(of: invite))
+        var session: LinkSession?
+        let driven = try driver.connect(parameters) { driven in
+            let made = LinkSession(driven, of: driver, self, link: link)
+            session = made
+            return made
+        }
+        driven.needsService()
+        guard let session else { preconditionFailure("the driver asks for what runs over a connection that it opens") }
+        return session
+    }
+
+    /// Bytes of UDP payload that a packet of the interface carries; never less than QUIC needs (RFC 9000 §14).
+    static func largestPayload(_ mtu: Int, _ family: IPAddress.Family) -> Int {
+        let headers = family == .ipv4 ? 20 + 8 : 40 + 8
+        return max(1200, mtu - headers)
+    }
+
+    private func tlsContext(keyLogging: KeyLogging) throws -> TLSContext {
+        var options = TLSOptions(applicationProtocols: ["h3"])
+        options.keyLogging = keyLogging
+        let trust: ServerTrust =
+            invite.pins.isEmpty ? .systemStore : .pinned(publicKeyHashes: invite.pins.map(\.digest))
+        return try TLSContext(client: TLSClientConfiguration(options: options, trust: trust))
+    }
 }
 
 /// Why a gateway could not be used.
@@ -23,5 +77,18 @@ enum LinkFailure: Hashable {
         switch self {
         case .unreachable(let reason), .notAuthenticated(let reason): reason
         }
+    }
+
+    var status: ProcessStatus {
+        switch self {
+        case .unreachable: .unreachable
+        case .notAuthenticated: .notAuthenticated
+        }
+    }
+
+    /// The one of two failures that tells the user more.
+    func orWorse(_ other: LinkFailure?) -> LinkFailure {
+        if case .notAuthenticated = other, case .unreachable = self { return other ?? self }
+        return self
     }
 }

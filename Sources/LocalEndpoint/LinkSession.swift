@@ -7,19 +7,32 @@ import Primitives
 import QUIC
 import Tunnel
 
-/// One connection to a gateway, with the tunnels that it carries.
+/// One connection to a gateway, with the tunnels that it carries and an endpoint of its own.
 final class LinkSession: ConnectionApplication {
+    /// How long after the last sign of the gateway a tunnel's bytes are sent ahead of its answer. Bytes that went to a
+    /// gateway which is gone are lost, whereas a tunnel that waits for its answer can move to the next connection.
+    static let trustInterval = Interval.seconds(5)
+
+    private struct Opening {
+        var applicant: any TunnelApplicant
+        var optimism: TunnelClient.Optimism
+    }
+
+    let driver: EndpointDriver
     let driven: DrivenConnection
     let attempt: GatewayAttempt
     private unowned let link: GatewayLink
     private let client: TunnelClient
     private let relay: RelayDriver
-    private var applicants: [TunnelID: any TunnelApplicant] = [:]
+    private var openings: [TunnelID: Opening] = [:]
+    private var followers: [TunnelID: any TunnelFollower] = [:]
     /// When something last arrived from the gateway.
     private(set) var lastContact: Instant
-    private(set) var isEstablished = false
+    /// When the handshake was complete.
+    private(set) var established: Instant?
 
-    init(_ driven: DrivenConnection, _ attempt: GatewayAttempt, link: GatewayLink) {
+    init(_ driven: DrivenConnection, of driver: EndpointDriver, _ attempt: GatewayAttempt, link: GatewayLink) {
+        self.driver = driver
         self.driven = driven
         self.attempt = attempt
         self.link = link
@@ -35,34 +48,46 @@ final class LinkSession: ConnectionApplication {
     var tunnels: [TunnelRelay.Statistics] { client.relay.statistics }
     var tunnelCount: Int { client.relay.count }
 
+    /// Tells the gateway that this end needs the connection no more.
+    func close(_ reason: String) {
+        driven.connection.close(errorCode: HTTP3ErrorCode.noError.rawValue, reason: reason, at: link.loop.now)
+        driven.needsService()
+    }
+
     // MARK: - Tunnels
 
     func open(_ applicant: any TunnelApplicant) {
-        let id = client.open(to: applicant.destination, applicant.optimism)
-        applicants[id] = applicant
+        let isFresh = link.loop.now - lastContact < Self.trustInterval
+        let optimism = isFresh ? applicant.optimism : .afterAnswer
+        let id = client.open(to: applicant.destination, optimism)
+        openings[id] = Opening(applicant: applicant, optimism: optimism)
         driven.connection.setKeepAlive(.on)
         // Bytes that may be sent at once are read at once; what comes back waits for the answer all the same.
-        if applicant.optimism == .beforeAnswer { attach(applicant, to: id) }
+        if optimism == .beforeAnswer { attach(applicant, to: id) }
         driven.needsService()
     }
 
     /// Gives up on behalf of a program that is gone.
     func withdraw(_ applicant: any TunnelApplicant) {
-        for (id, known) in applicants where known === applicant {
-            applicants[id] = nil
+        for (id, known) in openings where known.applicant === applicant {
+            openings[id] = nil
             client.relay.resetArrived(on: id)
         }
         driven.needsService()
     }
 
     private func attach(_ applicant: any TunnelApplicant, to id: TunnelID) {
-        guard let (stream, received) = applicant.tunnelOpened() else {
+        guard let entrance = applicant.tunnelOpened() else {
+            openings[id] = nil
             client.relay.resetArrived(on: id)
             return
         }
-        relay.attach(stream, to: id)
-        guard !received.isEmpty, let ring = client.relay.ring(of: id) else { return }
-        _ = ring.append(received.span)
+        followers[id] = entrance.follower
+        relay.attach(entrance.stream, to: id, filter: entrance.filter)
+        guard !entrance.received.isEmpty, let ring = client.relay.ring(of: id) else { return }
+        // A request's head may be larger than a ring is at first.
+        ring.limit = max(ring.limit, entrance.received.count)
+        _ = ring.append(entrance.received.span)
         client.relay.bytesArrived(on: id)
     }
 
@@ -71,7 +96,7 @@ final class LinkSession: ConnectionApplication {
     func receive(_ event: ConnectionEvent, at now: Instant) {
         switch event {
         case .handshakeCompleted:
-            isEstablished = true
+            established = now
             link.established(self)
         case .sessionTicket(let bytes): link.keepTicket(bytes, of: attempt)
         case .newToken(let bytes): link.keepToken(bytes, of: attempt)
@@ -94,31 +119,39 @@ final class LinkSession: ConnectionApplication {
     private func perform(_ action: TunnelAction) {
         switch action {
         case .opened(let id):
-            guard let applicant = applicants.removeValue(forKey: id) else { return }
-            link.tunnelOpened(to: applicant.destination)
-            if applicant.optimism == .afterAnswer { attach(applicant, to: id) }
-        case .failed(let id, let failure, let payload): failed(id, failure, payload, action)
-        case .close, .reset:
-            relay.perform(action)
-            if client.relay.count == 0 { driven.connection.setKeepAlive(.off) }
+            guard let opening = openings.removeValue(forKey: id) else { return }
+            link.tunnelOpened(to: opening.applicant.destination)
+            if opening.optimism == .afterAnswer { attach(opening.applicant, to: id) }
+        case .failed(let id, let failure, let payload): failed(id, failure, payload)
+        case .close(let id): ended(id, .finished, action)
+        case .reset(let id): ended(id, .reset, action)
         case .read, .deliver, .closeWrite: relay.perform(action)
         case .goingAway: link.goingAway(self)
-        case .ended: relay.abortAll()
+        case .ended:
+            relay.abortAll()
+            let unheard = followers.sorted { $0.key < $1.key }
+            followers = [:]
+            for (_, follower) in unheard { follower.tunnelEnded(.reset) }
         // Actions of a gateway only.
         case .authenticate, .connect: break
         }
     }
 
-    private func failed(
-        _ id: TunnelID, _ failure: TunnelFailure, _ payload: TunnelAction.Payload, _ action: TunnelAction
-    ) {
-        guard let applicant = applicants.removeValue(forKey: id) else { return }
+    private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
+        relay.perform(action)
+        followers.removeValue(forKey: id)?.tunnelEnded(ending)
+        if client.relay.count == 0 { driven.connection.setKeepAlive(.off) }
+    }
+
+    private func failed(_ id: TunnelID, _ failure: TunnelFailure, _ payload: TunnelAction.Payload) {
+        followers[id] = nil
+        guard let opening = openings.removeValue(forKey: id) else { return }
         // Nothing of the program's was sent: another connection may try it.
-        if failure.isSafeToRetry, payload == .untouched, applicant.optimism == .afterAnswer {
-            return link.open(applicant)
+        if failure.isSafeToRetry, payload == .untouched, opening.optimism == .afterAnswer {
+            return link.open(opening.applicant)
         }
-        link.tunnelFailed(to: applicant.destination, failure)
+        link.tunnelFailed(to: opening.applicant.destination, failure)
         relay.perform(.reset(id))
-        applicant.tunnelFailed(failure)
+        opening.applicant.tunnelFailed(failure)
     }
 }

@@ -15,14 +15,14 @@ struct LocalStatus {
     private var state: String {
         switch link.state {
         case .idle, .stopped: "stopped"
-        case .resolving, .connecting, .failed: "connecting"
+        case .dialling: "connecting"
         case .ready: "connected"
         case .waiting: "waiting to reconnect"
         }
     }
 
     private var paths: [PathStatus] { link.session?.driven.connection.networkPaths ?? [] }
-    private var tunnels: [TunnelRelay.Statistics] { link.session?.tunnels ?? [] }
+    private var tunnels: [TunnelRelay.Statistics] { link.sessions.flatMap(\.tunnels) }
     private var silence: Interval? { link.session.map { link.loop.now - $0.lastContact } }
 
     var json: JSONValue {

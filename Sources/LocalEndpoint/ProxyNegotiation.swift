@@ -1,4 +1,5 @@
 import Configuration
+import Driver
 import Primitives
 import Tunnel
 
@@ -81,6 +82,12 @@ struct ProxyRequest {
         if case .http(let request) = language, case .forward(let head, _) = request.kind { head } else { [] }
     }
 
+    /// What is let through of what the program sends behind a request that was rewritten.
+    var body: RequestBodyFilter? {
+        guard case .http(let request) = language, case .forward(_, let body) = request.kind else { return nil }
+        return RequestBodyFilter(body)
+    }
+
     /// What the program hears when there is no tunnel.
     func refusal(_ failure: TunnelFailure) -> [UInt8] {
         switch language {
@@ -88,5 +95,17 @@ struct ProxyRequest {
         case .http(let request):
             request.failure(HTTPProxyResponse.Status(of: failure), failure.description(for: destination))
         }
+    }
+}
+
+/// Keeps everything behind a request's body from the origin.
+final class RequestBodyFilter: IngressFilter {
+    private var body: HTTPRequestBody
+
+    init(_ body: HTTPRequestBody) { self.body = body }
+
+    func admit(_ bytes: Span<UInt8>) -> IngressVerdict {
+        let count = body.accept(bytes)
+        return body.isBroken ? .violation : .bytes(count)
     }
 }

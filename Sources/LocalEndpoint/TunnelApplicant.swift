@@ -1,3 +1,4 @@
+import Driver
 import EventLoop
 import Primitives
 import Tunnel
@@ -9,11 +10,35 @@ protocol TunnelApplicant: AnyObject {
     /// Whether bytes may be sent before the gateway has answered.
     var optimism: TunnelClient.Optimism { get }
 
-    /// The tunnel is up: says so to the program, and hands its stream over.
-    ///
-    /// Returns the stream and what it has sent already.
-    func tunnelOpened() -> (stream: ByteStream, received: [UInt8])?
+    /// The tunnel is up: says so to the program, and hands its stream over; nil when the program is gone.
+    func tunnelOpened() -> TunnelEntrance?
 
     /// There will be no tunnel: tells the program in its own protocol, and lets it go.
     func tunnelFailed(_ failure: TunnelFailure)
+}
+
+/// The local side of a tunnel, as its applicant hands it over.
+struct TunnelEntrance {
+    /// Where the program's bytes come from and go to.
+    var stream: ByteStream
+    /// What the program has sent already.
+    var received: [UInt8] = []
+    /// What is let through of its further bytes; nil for all.
+    var filter: (any IngressFilter)?
+    /// Who wants to know how the tunnel ends.
+    var follower: (any TunnelFollower)?
+}
+
+/// Who hears how a tunnel ended that was up.
+protocol TunnelFollower: AnyObject {
+    /// The tunnel is over.
+    func tunnelEnded(_ ending: TunnelEnding)
+}
+
+/// How a tunnel ended.
+enum TunnelEnding: String {
+    /// Both directions ended in order.
+    case finished
+    /// It was cut off.
+    case reset
 }

@@ -19,6 +19,17 @@ struct LogArguments: ParsableArguments {
     var options: LogOptions { LogOptions(level: logLevel, format: logFormat) }
 }
 
+/// The same of `godwit pipe`, whose standard error is the terminal of an ssh session: silent but for errors.
+struct PipeLogArguments: ParsableArguments {
+    @Option(help: "The least level that is logged.")
+    var logLevel = Logger.Level.error
+
+    @Option(help: "How the log is written to standard error, one line an event.")
+    var logFormat = LogFormat.text
+
+    var options: LogOptions { LogOptions(level: logLevel, format: logFormat) }
+}
+
 /// `--config` of a gateway.
 struct GatewayConfigurationArgument: ParsableArguments {
     @Option(

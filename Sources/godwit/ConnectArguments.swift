@@ -116,7 +116,7 @@ struct PipeArguments: ParsableArguments {
 
     @OptionGroup var file: LocalFileArguments
 
-    @OptionGroup var log: LogArguments
+    @OptionGroup var log: PipeLogArguments
 
     func options(_ surroundings: Surroundings) throws -> PipeOptions {
         guard let host = Host(host), port > 0 else {

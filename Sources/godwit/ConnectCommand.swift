@@ -6,11 +6,16 @@ internal import LocalEndpoint
 struct ConnectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect", abstract: "Run the local endpoint in the foreground.",
-        discussion: "SIGTERM stops it once its tunnels have ended or five seconds have passed.")
+        discussion:
+            "SIGTERM stops it once its tunnels have ended or five seconds have passed; SIGHUP reads the file again.")
 
     @OptionGroup var arguments: ConnectArguments
 
-    func run() throws { try end(LocalEndpointProcess(try arguments.options(.process())).run()) }
+    func run() throws {
+        let arguments = arguments
+        let process = LocalEndpointProcess(try arguments.options(.process())) { try arguments.options(.process()) }
+        try end(process.run())
+    }
 }
 
 /// Ends the process with a status that its own log has explained already.

@@ -13,5 +13,8 @@ struct Godwit: ParsableCommand {
             4 gateway unreachable.
             """,
         version: "0.1.0",
-        subcommands: [InitCommand.self, UserCommand.self, GatewayCommand.self, ConnectCommand.self])
+        subcommands: [
+            InitCommand.self, UserCommand.self, GatewayCommand.self, ConnectCommand.self,
+            PipeCommand.self, StatusCommand.self,
+        ])
 }

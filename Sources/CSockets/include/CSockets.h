@@ -31,6 +31,8 @@ intptr_t gw_write(int fd, const void *first, size_t first_count, const void *sec
 intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
 /// Whether poll reports an error or a hang-up; the pending error stays pending.
 int gw_has_hung_up(int fd);
+/// Whether poll reports an error, such as a reset; it stays pending.
+int gw_has_error(int fd);
 /// The name of an error number, such as "ECONNREFUSED"; NULL when it has none.
 const char *gw_error_name(int code);
 /// What an error number means, in the system's words.

@@ -300,8 +300,11 @@ public final class ByteStream: FileDescriptorHandler {
     public func descriptorHungUp() {
         // Reported once.
         readEvents?.ignore(.hangUp)
-        // With both directions at their end the connection is over, as it should be.
-        guard !(hasReachedEnd && hasFinishedWriting) else { return }
+        if hasFinishedWriting {
+            // With both directions at their end the connection is over, as it should be; without an error the peer has
+            // ended in order, and what it sent before waits to be read.
+            guard !hasReachedEnd, gw_has_error(readDescriptor) == 1 else { return }
+        }
         handler?.streamBroken(self)
     }
 }

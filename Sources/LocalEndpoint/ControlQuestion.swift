@@ -1,0 +1,69 @@
+import EventLoop
+import Primitives
+
+/// What hears the answer to a question at a control socket.
+protocol ControlQuestionOwner: AnyObject {
+    /// The first line of the answer, without its end; nil when the stream ended without one.
+    func answered(_ line: String?, to question: ControlQuestion)
+}
+
+/// A command to another process of Godwit, through its control socket, and the line that it answers.
+final class ControlQuestion: ByteStreamHandler {
+    /// Bytes in the longest answer line; a longer one counts as none.
+    static let longestAnswer = 8192
+
+    private var stream: ByteStream?
+    private weak var owner: (any ControlQuestionOwner)?
+    private var received: [UInt8] = []
+
+    /// Connects and asks; throws when nobody listens at `path`.
+    init(
+        _ command: String, at path: String, on loop: EventLoop, owner: any ControlQuestionOwner
+    ) throws(SystemError) {
+        self.owner = owner
+        let stream = try ByteStream.connect(path: path, on: loop, handler: self)
+        self.stream = stream
+        // A line is far smaller than an empty socket buffer; where it is not taken, the end of the stream tells.
+        _ = stream.write(Array("\(command)\n".utf8).span)
+        stream.isReading = true
+    }
+
+    /// Hands the stream over, with what came behind the answer's line.
+    func takeStream() -> (stream: ByteStream, received: [UInt8])? {
+        guard let stream else { return nil }
+        self.stream = nil
+        return (stream, received)
+    }
+
+    func streamReadable(_ stream: ByteStream) {
+        var buffer = [UInt8](repeating: 0, count: Self.longestAnswer)
+        var region = buffer.mutableSpan
+        switch stream.read(into: &region) {
+        case .bytes(let count): take(buffer.prefix(count))
+        case .wouldBlock: return
+        case .endOfStream, .failed: end(nil)
+        }
+    }
+
+    func streamWritable(_ stream: ByteStream) {}
+    func streamBroken(_ stream: ByteStream) {}
+
+    private func take(_ bytes: ArraySlice<UInt8>) {
+        received += bytes
+        guard let newline = received.firstIndex(of: UInt8(ascii: "\n")) else {
+            if received.count > Self.longestAnswer { end(nil) }
+            return
+        }
+        let line = String(decoding: received[..<newline], as: UTF8.self)
+        received.removeFirst(newline + 1)
+        end(line)
+    }
+
+    private func end(_ line: String?) {
+        stream?.isReading = false
+        owner?.answered(line, to: self)
+        // Unless the owner has taken the stream over.
+        stream?.close()
+        stream = nil
+    }
+}

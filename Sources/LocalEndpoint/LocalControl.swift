@@ -1,0 +1,144 @@
+import Configuration
+import Driver
+import EventLoop
+import Primitives
+import Telemetry
+import Tunnel
+
+/// What other processes of the user may ask a running local endpoint for, through its control socket.
+///
+/// One command a connection: a line; the answer is text up to the end of the stream.
+///
+/// | command | answer |
+/// |---|---|
+/// | `status` | the status, for people |
+/// | `status json` | the status as one JSON object |
+/// | `rebind` | `ok`, after the socket toward the gateway was replaced by a new one |
+/// | `open HOST PORT` | once the tunnel is up: `ok NUMBER` and a line feed, and then the stream *is* the tunnel, with half-close |
+/// | `outcome NUMBER` | once that tunnel is over: `finished` or `reset`, which the end of a local stream cannot tell |
+///
+/// Failures are answered by `error: SENTENCE`; of `open` also by `refused: SENTENCE` when the gateway does not accept the
+/// token, and `unreachable: SENTENCE` when there is no gateway.
+final class LocalControl: ControlResponder {
+    /// Outcomes that are remembered; older ones are forgotten. Whoever asks does so at once.
+    static let maximumOutcomes = 1024
+
+    private enum Outcome {
+        case open
+        case awaited(ControlRequest)
+        case ended(TunnelEnding)
+    }
+
+    let link: GatewayLink
+    private var server: ControlServer?
+    private var outcomes: [UInt64: Outcome] = [:]
+    private var endedOrder: [UInt64] = []
+    private var nextNumber: UInt64 = 1
+
+    init(path: String, link: GatewayLink) throws(SystemError) {
+        self.link = link
+        server = try ControlServer(path: path, on: link.loop, responder: self)
+    }
+
+    func close() { server?.close() }
+
+    func command(_ line: String, on request: ControlRequest) {
+        let words = line.split(separator: " ")
+        switch words.first {
+        case "status" where words.count == 1: request.reply(LocalStatus(link).text)
+        case "status" where words == ["status", "json"]: request.reply(LocalStatus(link).json.text + "\n")
+        case "rebind": rebind(request)
+        case "open": open(words.dropFirst(), request)
+        case "outcome": outcome(words.dropFirst(), request)
+        default: request.reply("error: unknown command; this process knows status, status json, rebind and open\n")
+        }
+    }
+
+    private func rebind(_ request: ControlRequest) {
+        do {
+            try link.rebind()
+            request.reply("ok\n")
+        } catch {
+            request.reply("error: \(error)\n")
+        }
+    }
+
+    // MARK: - Tunnels
+
+    private func open(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
+        guard words.count == 2, let host = words.first.flatMap({ Host(String($0)) }),
+            let port = words.last.flatMap({ UInt16($0) }), port > 0
+        else { return request.reply("error: not of the form open HOST PORT\n") }
+        link.open(RequestedTunnel(to: Destination(host, port: port), request, control: self))
+    }
+
+    func numberForOpened() -> UInt64 {
+        defer { nextNumber += 1 }
+        outcomes[nextNumber] = .open
+        return nextNumber
+    }
+
+    func ended(_ number: UInt64, _ ending: TunnelEnding) {
+        if case .awaited(let request) = outcomes[number] {
+            outcomes[number] = nil
+            return request.reply("\(ending.rawValue)\n")
+        }
+        outcomes[number] = .ended(ending)
+        endedOrder.append(number)
+        if endedOrder.count > Self.maximumOutcomes { outcomes[endedOrder.removeFirst()] = nil }
+    }
+
+    private func outcome(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
+        guard let number = words.first.flatMap({ UInt64($0) }), words.count == 1 else {
+            return request.reply("error: not of the form outcome NUMBER\n")
+        }
+        switch outcomes[number] {
+        case .open: outcomes[number] = .awaited(request)
+        case .ended(let ending): request.reply("\(ending.rawValue)\n")
+        case .awaited, nil: request.reply("error: no such tunnel\n")
+        }
+    }
+}
+
+/// A tunnel that another process asked for through the control socket.
+final class RequestedTunnel: TunnelApplicant, TunnelFollower {
+    let destination: Destination
+    // The answer tells whether there is a tunnel: no byte is taken before it.
+    var optimism: TunnelClient.Optimism { .afterAnswer }
+    private let request: ControlRequest
+    private unowned let control: LocalControl
+    private var number: UInt64?
+
+    init(to destination: Destination, _ request: ControlRequest, control: LocalControl) {
+        self.destination = destination
+        self.request = request
+        self.control = control
+    }
+
+    func tunnelOpened() -> TunnelEntrance? {
+        let (stream, received) = request.takeStream()
+        let number = control.numberForOpened()
+        let answer = Array("ok \(number)\n".utf8)
+        guard stream.write(answer.span) == .bytes(answer.count) else {
+            stream.close()
+            control.ended(number, .reset)
+            return nil
+        }
+        self.number = number
+        return TunnelEntrance(stream: stream, received: received, follower: self)
+    }
+
+    func tunnelFailed(_ failure: TunnelFailure) {
+        let sentence = failure.description(for: destination)
+        switch failure {
+        case .unauthorized: request.reply("refused: \(sentence)\n")
+        case .connectionLost, .gatewayGoingAway:
+            request.reply("unreachable: \(control.link.lastFailure?.sentence ?? sentence)\n")
+        default: request.reply("error: \(sentence)\n")
+        }
+    }
+
+    func tunnelEnded(_ ending: TunnelEnding) {
+        if let number { control.ended(number, ending) }
+    }
+}

@@ -1,0 +1,133 @@
+import Configuration
+import Driver
+import EventLoop
+import Logging
+import Primitives
+
+/// A local endpoint that serves.
+///
+/// ```
+///   serving ──SIGTERM, SIGINT──► draining ──no tunnels, or drainLimit──► closing ──closeLimit──► (stopped)
+///      └── no gateway at first ─────────────► (stopped) ◄── second signal ──┘
+/// ```
+final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler {
+    /// How long tunnels may go on after SIGTERM or SIGINT.
+    static let drainLimit = Interval.seconds(5)
+    /// How long CONNECTION_CLOSE has to leave.
+    static let closeLimit = Interval.milliseconds(100)
+    /// How often it is looked whether tunnels are left meanwhile.
+    static let drainPoll = Interval.milliseconds(100)
+
+    private enum Stage {
+        case serving
+        case draining(until: Instant)
+        case closing
+    }
+
+    private let log: Logger
+    private let loop: EventLoop
+    private let reread: () throws -> LocalConfiguration
+    private var link: GatewayLink?
+    private var listeners: LocalListeners?
+    private var signals: SignalEvents?
+    private var control: LocalControl?
+    private var timer: TimerHandle?
+    private var stage = Stage.serving
+    private(set) var status = ProcessStatus.done
+
+    init(
+        _ configuration: LocalConfiguration, log: Logger, on loop: EventLoop,
+        reread: @escaping () throws -> LocalConfiguration
+    ) throws {
+        self.log = log
+        self.loop = loop
+        self.reread = reread
+        let link = try GatewayLink(
+            configuration.gateways, on: loop, log: log, keyLog: .ofEnvironment(), owner: self)
+        self.link = link
+        timer = loop.addTimer(self)
+        let listeners = LocalListeners(link: link)
+        if let failure = listeners.follow(configuration).first { throw failure }
+        self.listeners = listeners
+        signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
+        do {
+            control = try LocalControl(path: configuration.control, link: link)
+        } catch {
+            log.warning("no control socket, so `godwit status` will not find this process: \(error)")
+        }
+        link.start()
+    }
+
+    /// Where programs may connect.
+    var addresses: [NetworkAddress] { listeners?.addresses ?? [] }
+
+    func shutDown() {
+        control?.close()
+        signals?.cancel()
+        listeners?.close()
+    }
+
+    // MARK: - GatewayLinkOwner
+
+    func linkEstablished() { logReady() }
+
+    private func logReady() {
+        let listening = addresses.map { "\($0)" }.joined(separator: ", ")
+        log.notice("ready", metadata: ["listen": "\(listening)"])
+    }
+
+    func linkFailedAtFirst(_ failure: LinkFailure) {
+        log.error("\(failure.sentence)")
+        status = failure.status
+        loop.stop()
+    }
+
+    func linkRefused(_ failure: LinkFailure) { log.error("\(failure.sentence)") }
+
+    // MARK: - Signals
+
+    func signalReceived(_ signal: ProcessSignal) {
+        if signal == .hangUp { return reload() }
+        switch stage {
+        case .serving:
+            listeners?.close()
+            stage = .draining(until: loop.now + Self.drainLimit)
+            if let timer { loop.arm(timer, at: loop.now) }
+        case .draining, .closing: loop.stop()
+        }
+    }
+
+    /// What cannot be read or opened is logged; everything else goes on.
+    private func reload() {
+        guard case .serving = stage else { return }
+        do {
+            let configuration = try reread()
+            link?.replaceGateways(configuration.gateways)
+            for failure in listeners?.follow(configuration) ?? [] { log.error("\(failure)") }
+            log.notice("read the configuration again")
+            logReady()
+        } catch {
+            log.error("the configuration stays as it was: \(error)")
+        }
+    }
+
+    func timerFired(_ timer: TimerHandle, at now: Instant) {
+        switch stage {
+        case .serving: break
+        case .draining(let limit):
+            if let link, link.tunnelCount > 0, now < limit { return loop.arm(timer, at: now + Self.drainPoll) }
+            link?.stop()
+            stage = .closing
+            loop.arm(timer, at: now + Self.closeLimit)
+        case .closing: loop.stop()
+        }
+    }
+}
+
+extension KeyLogFile {
+    /// The file that SSLKEYLOGFILE names, if it names one.
+    static func ofEnvironment() -> KeyLogFile? {
+        let variables = Surroundings.process(variables: ["SSLKEYLOGFILE"]).variables
+        return variables["SSLKEYLOGFILE"].flatMap { $0.isEmpty ? nil : KeyLogFile(path: $0) }
+    }
+}
