@@ -102,6 +102,7 @@ extension Connection {
     private func ackElicitingSent(in space: PacketSpace, at now: Instant) {
         if space.probesToSend > 0 { space.probesToSend -= 1 }
         pingRequested = false
+        lossTimer.ackElicitingSent(at: now)
         // RFC 9000 §10.1: the first ack-eliciting packet since the last receipt restarts the idle timer.
         if !sentAckElicitingSinceReceipt {
             sentAckElicitingSinceReceipt = true

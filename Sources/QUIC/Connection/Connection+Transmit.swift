@@ -45,7 +45,7 @@ extension Connection {
         var position = 0
         pacingDeadline = nil
         for segment in 0..<Self.maximumSegments {
-            let limit = min(segment == 0 ? path.datagramSize : segmentSize, room - position)
+            let limit = min(segment == 0 ? datagramSize(on: path) : segmentSize, room - position)
             let size = writeDatagram(
                 into: &buffer, from: position, to: position + limit, on: path, ecn: ecn, run: &run, at: now)
             position += size
@@ -69,6 +69,12 @@ extension Connection {
         let needed = initial == nil ? TransportLimits.smallestDatagram : TransportLimits.minimumDatagramSize
         let credit = path.amplification.credit
         return credit >= needed ? credit : 0
+    }
+
+    /// A probe has the size that every path carries: the path MTU may have shrunk, and nothing larger would ever be
+    /// acknowledged (RFC 9000 §14.3).
+    private func datagramSize(on path: NetworkPath) -> Int {
+        application.probesToSend > 0 ? min(path.datagramSize, MTUDiscovery.base) : path.datagramSize
     }
 
     /// Writes a datagram of data: while the handshake lasts one packet of each level that has something to send
