@@ -47,7 +47,8 @@ intptr_t gw_send(int fd, const void *first, size_t first_count, const void *seco
 int gw_has_hung_up(int fd) {
     struct pollfd entry = {.fd = fd, .events = 0};
     if (poll(&entry, 1, 0) < 0) return -errno;
-    return (entry.revents & (POLLERR | POLLHUP)) != 0;
+    // POLLHUP alone: both ends have finished sending, and bytes may still be waiting to be read.
+    return (entry.revents & POLLERR) != 0;
 }
 
 int gw_has_error(int fd) {

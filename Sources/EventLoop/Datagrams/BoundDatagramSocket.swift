@@ -74,6 +74,8 @@ public struct BoundDatagramSocket: Sendable {
     ) throws(SystemError) -> [BoundDatagramSocket] {
         var sockets: [BoundDatagramSocket] = []
         var address = address
+        // Sockets that share a port do so with those of another process, too: one that does not share finds out.
+        if address.port != 0 { try BoundDatagramSocket(address, options: options).close() }
         do throws(SystemError) {
             for _ in 0..<max(1, count) {
                 let socket = try BoundDatagramSocket(address, options: options, flags: GW_UDP_SHARE_PORT)

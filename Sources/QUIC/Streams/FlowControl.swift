@@ -62,6 +62,8 @@ struct ReceiveWindow {
     private(set) var limit: UInt64
     /// Bytes that the application is done with.
     private(set) var consumed: UInt64 = 0
+    /// Bytes that have arrived and that the application does not take yet, as far as they are not held against the peer.
+    private var excused: UInt64 = 0
     /// The limit must be told to the peer again.
     private var isAnnouncementLost = false
     /// What was consumed, and when, at the last update or when the first byte arrived.
@@ -77,7 +79,9 @@ struct ReceiveWindow {
     var isUpdateDue: Bool { isAnnouncementLost || target - limit >= (size + 1) / 2 && target > limit }
 
     /// The limit as it would be if it were announced now.
-    private var target: UInt64 { min(max(consumed.addingSaturating(size), limit), Varint.max) }
+    private var target: UInt64 { 
+        min(max(consumed.addingSaturating(excused).addingSaturating(size), limit), Varint.max)
+    }
 
     /// Bytes arrived: the clock of the first window starts.
     mutating func dataArrived(at now: Instant) {
@@ -86,6 +90,10 @@ struct ReceiveWindow {
 
     /// The application is done with `count` bytes.
     mutating func consume(_ count: UInt64) { consumed = consumed.addingSaturating(count) }
+
+    /// Does not hold bytes that wait for the application against the peer: one stalled stream, which its own window bounds,
+    /// must not use up what the others share.
+    mutating func excuse(_ waiting: UInt64) { excused = waiting }
 
     /// Grows the window if it is what limits the peer, and returns the limit to announce.
     mutating func announce(at now: Instant, roundTripTime: Interval) -> UInt64 {

@@ -16,6 +16,9 @@ public struct StreamConfiguration: Hashable, Sendable {
     public var initialConnectionWindow: ByteCount = .mebibytes(2)
     /// The largest window of the connection.
     public var maximumConnectionWindow: ByteCount = .mebibytes(24)
+    /// Bytes that may wait for the application on stalled streams without taking from the window of the connection. Beyond it
+    /// the window closes for all streams. With `maximumConnectionWindow` it bounds the memory of received data.
+    public var maximumWaiting: ByteCount = .mebibytes(64)
     /// Bidirectional streams of the peer that may be open at the same time.
     public var peerBidirectionalStreams: UInt64 = 128
     /// Unidirectional streams of the peer that may be open at the same time.

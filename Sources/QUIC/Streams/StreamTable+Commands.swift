@@ -52,6 +52,7 @@ extension StreamTable {
     mutating func stopSending(_ id: StreamID, errorCode: UInt64) {
         guard let index = lookUp(id) else { return }
         receiveWindow.consume(slots[index].receive?.stop(errorCode: errorCode) ?? 0)
+        excuseWaitingBytes()
         settle(index)
     }
 
@@ -81,6 +82,7 @@ extension StreamTable {
         guard count > 0 else { return }
         slots[index].receive?.consume(count)
         receiveWindow.consume(UInt64(count))
+        excuseWaitingBytes()
         keepWarm(index)
         settle(index)
     }

@@ -117,6 +117,13 @@ extension StreamTable {
         received += outcome.advanced
         receiveWindow.dataArrived(at: now)
         receiveWindow.consume(outcome.discarded)
+        excuseWaitingBytes()
+    }
+
+    /// What arrived and was not consumed: a stalled reader costs its own stream only.
+    mutating func excuseWaitingBytes() {
+        let waiting = received.subtractingSaturating(receiveWindow.consumed)
+        receiveWindow.excuse(min(waiting, UInt64(clamping: configuration.maximumWaiting.bytes)))
     }
 
     private func checkStreamCount(_ limit: UInt64, in frame: ControlFrame) throws(TransportError) {

@@ -155,6 +155,18 @@ struct StreamsFlowControlTests {
         #expect(rounds < 14)
     }
 
+    @Test func `a stalled stream leaves the window of the connection to the others`() throws {
+        let (client, server) = StreamsEnd.pair(server: Self.limits(stream: 1000, connection: 1000))
+        let stalled = try #require(client.table.openStream(.unidirectional))
+        client.write(numbered(0..<1000), to: stalled)
+        try client.settle(with: server)
+        #expect(server.table.readableBytes(on: stalled) == 1000)
+        let other = try #require(client.table.openStream(.unidirectional))
+        client.write(numbered(0..<800), to: other)
+        try client.settle(with: server)
+        #expect(server.table.readableBytes(on: other) == 800)
+    }
+
     @Test func `bytes that nobody will read give the connection its credit back`() throws {
         let (client, server) = StreamsEnd.pair(server: Self.limits(stream: 1000, connection: 1000))
         let first = try #require(client.table.openStream(.unidirectional))
