@@ -29,12 +29,7 @@ extension Connection {
         statistics.connectionIDsRetired += 1
         identifiers.retire(id, of: handle)
         replenishConnectionIDs()
-        guard role == .server else { return }
-        // The client has left the paths that it used it on; their connection IDs go back for the next ones.
-        for path in paths.paths where path.destinationOfPeer == id && path !== activePath {
-            guard path !== lastValidatedPath || activePath.validator.isValidated else { continue }
-            forget(path, at: now)
-        }
+        releasePaths(at: now)
     }
 
     /// Has the next packets protected with new keys (RFC 9001 §6), as soon as that is allowed: once the handshake is

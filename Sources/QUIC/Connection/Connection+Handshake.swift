@@ -18,15 +18,28 @@ extension Connection {
         offset: UInt64, data: Span<UInt8>, in space: PacketSpace, at now: Instant
     ) throws(TransportError) {
         try space.crypto.receive(offset: offset, data: data)
-        guard let bytes = space.crypto.takeReadable() else { return }
-        do throws(TLSError) {
-            try tls.receive(bytes.span, at: space.level)
-        } catch {
-            // What TLS produced before it failed can still be of use to the peer.
+        if let bytes = space.crypto.takeReadable() {
+            do throws(TLSError) {
+                try tls.receive(bytes.span, at: space.level)
+            } catch {
+                // What TLS produced before it failed can still be of use to the peer.
+                drainTLS(at: now)
+                throw TransportError(error)
+            }
             drainTLS(at: now)
-            throw TransportError(error)
         }
-        drainTLS(at: now)
+        // RFC 9001 §4.1.3: nothing follows the end of what a level that TLS has left had to say.
+        guard hasLeft(space.level), space.crypto.hasGap else { return }
+        throw TransportError(
+            .protocolViolation, frameType: FrameType.crypto.rawValue, "handshake data beyond the end of its level")
+    }
+
+    private func hasLeft(_ level: EncryptionLevel) -> Bool {
+        switch level {
+        case .initial: handshake == nil || handshake?.keys.read != nil
+        case .handshake: progress >= .complete
+        case .oneRTT: false
+        }
     }
 
     private func drainTLS(at now: Instant) {
@@ -44,26 +57,12 @@ extension Connection {
         switch output {
         case .handshakeBytes(let level, let bytes): space(of: level)?.crypto.write(bytes)
         case .secret(let level, let direction, let suite, let secret):
-            if direction == .read { try checkNothingLeft(below: level) }
             install(secret, of: suite, level: level, direction: direction)
         case .peerTransportParameters(let bytes): try peerParametersReceived(bytes, at: now)
         case .handshakeComplete(let summary): handshakeCompleted(summary, at: now)
         case .ticket(let ticket): events.append(.sessionTicket(ticket.bytes))
         case .keyLogLine(let line): events.append(.keyLogLine(line))
         }
-    }
-
-    /// RFC 9001 §4.1.3: bytes of the level before, beyond what TLS has taken, are a violation.
-    private func checkNothingLeft(below level: EncryptionLevel) throws(TransportError) {
-        let previous: PacketSpace? =
-            switch level {
-            case .initial: nil
-            case .handshake: initial
-            case .oneRTT: handshake
-            }
-        guard previous?.crypto.hasGap == true else { return }
-        throw TransportError(
-            .protocolViolation, frameType: FrameType.crypto.rawValue, "handshake data beyond the end of its level")
     }
 
     private func install(

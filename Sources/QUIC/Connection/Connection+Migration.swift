@@ -17,12 +17,10 @@ extension Connection {
             // RFC 9000 §9.5: without a new connection ID it is a rebinding, and the answer needs no new one either.
             peerConnectionIDs.share(same.id, with: path.id)
         } else if !peerConnectionIDs.assign(to: path.id) {
-            // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any. That of a path
-            // out of use is given back, in exchange for one for the next attempt.
-            if let oldest = oldestStandby { forget(oldest, at: now) }
+            // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any.
             return nil
         }
-        if paths.paths.count >= Self.maximumPaths, let oldest = oldestStandby { forget(oldest, at: now) }
+        if paths.paths.count >= Self.maximumPaths, let oldest = oldestStandby() { forget(oldest, at: now) }
         // RFC 9000 §9.3: an address that was validated stays so when only our own address differs.
         let isKnown = paths.paths.contains { $0.remote == path.remote && $0.amplification == .lifted }
         path.amplification = isKnown ? .lifted : .unvalidated
@@ -32,6 +30,7 @@ extension Connection {
         paths.append(path)
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
         if !isKnown { beginValidation(of: path, at: now) }
+        releasePaths(besides: path, at: now)
         return path
     }
 
@@ -95,9 +94,21 @@ extension Connection {
     }
 
     /// The path that can be spared: silent for longest, neither in use nor the one to return to.
-    private var oldestStandby: NetworkPath? {
-        paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath }
+    private func oldestStandby(besides kept: NetworkPath? = nil) -> NetworkPath? {
+        paths.paths.filter { $0 !== activePath && $0 !== lastValidatedPath && $0 !== kept }
             .min { ($0.lastReceived ?? .origin) < ($1.lastReceived ?? .origin) }
+    }
+
+    /// Gives the connection IDs back that the client's next move needs (netty-quic#698): those of paths that it has left,
+    /// as the retirement of its own ID there tells, and of the one silent for longest when otherwise none were spare.
+    func releasePaths(besides kept: NetworkPath? = nil, at now: Instant) {
+        guard role == .server, !peerConnectionIDs.areEmpty else { return }
+        for path in paths.paths where path !== activePath && path !== lastValidatedPath && path !== kept {
+            let isLeft = !localConnectionIDs.active.contains { $0.id == path.destinationOfPeer }
+            if isLeft { forget(path, at: now) }
+        }
+        guard peerConnectionIDs.spareCount == 0, let oldest = oldestStandby(besides: kept) else { return }
+        forget(oldest, at: now)
     }
 
     /// Drops a path and what is in flight on it; its data goes out again on the active one.
@@ -143,6 +154,7 @@ extension Connection {
                 sendAgainEverything(sentOn: former, at: now)
             }
         }
+        releasePaths(besides: path, at: now)
         if path === preferredPath, role == .client {
             // RFC 9000 §9.6.1: once it is validated everything goes to the preferred address, for good.
             preferredPath = nil

@@ -7,6 +7,9 @@ struct ReceivedChallenges: Equatable {
 
     var isEmpty: Bool { waiting.isEmpty }
 
+    /// Answers that wait.
+    var count: Int { waiting.count }
+
     mutating func received(_ data: UInt64) {
         if waiting.count == Self.maximumWaiting { waiting.removeFirst() }
         waiting.append(data)

@@ -1,22 +1,31 @@
-import Testing
 import Cryptography
 import Primitives
 import TLS
+import Testing
 
 @testable import QUIC
 
 /// Two endpoints and an ideal network between them, in virtual time: for tests of single rules. What a network does
 /// belongs into the simulator.
 final class ConnectionPair {
-    struct Datagram {
+    struct Datagram: Equatable {
         var bytes: [UInt8]
         var from: NetworkAddress
         var to: NetworkAddress
     }
 
+    struct Sent {
+        var at: Instant
+        var from: Role
+        var datagram: Datagram
+    }
+
     static let clientAddress = NetworkAddress(IPAddress(ipv4: 0x0a00_0001), port: 50_000)
     static let serverAddress = NetworkAddress(IPAddress(ipv4: 0x0a00_0002), port: 443)
+    /// Rounds without progress of time after which a run ends as a busy loop.
+    private static let maximumRoundsAtOnce = 200
 
+    let setup: PairSetup
     let client: Endpoint
     let server: Endpoint
     var clientHandle: ConnectionHandle
@@ -24,45 +33,40 @@ final class ConnectionPair {
     var now = Instant(nanoseconds: 1_000_000_000)
     /// One way, for every datagram.
     var delay = Interval.milliseconds(5)
-    /// Replaces the client's address on its way to the server, as a NAT does.
-    var translatedClient: NetworkAddress?
+    /// Replaces an address of the client on the way to the server, as a NAT does.
+    private(set) var translations: [NetworkAddress: NetworkAddress] = [:]
+    /// Public addresses that the NAT has forgotten: what is sent there arrives nowhere.
+    private var forgotten: Set<NetworkAddress> = []
     /// Asked of every datagram that leaves the client or server; false: it is lost.
     var passes: (Role, Datagram) -> Bool = { _, _ in true }
     var clientEvents: [ConnectionEvent] = []
     var serverEvents: [ConnectionEvent] = []
-    private var inFlight: [(at: Instant, to: Role, Datagram)] = []
-    private(set) var sent: [(from: Role, Datagram)] = []
+    /// Every datagram that left, lost or not.
+    private(set) var sent: [Sent] = []
+    private var inFlight: [(at: Instant, to: Role, datagram: Datagram)] = []
 
-    init(
-        transport: TransportConfiguration = TransportConfiguration(), retry: ServerConfiguration.RetryPolicy? = nil,
-        configureServer: (inout ServerConfiguration) -> Void = { _ in }
-    ) throws {
-        var options = TLSOptions(applicationProtocols: ["test"])
-        options.verificationTime = 1_800_000_000
-        let identity = try Identity.generate(
-            CertificateTemplate(names: ["server.test"], notBefore: 1_700_000_000, notAfter: 1_900_000_000),
-            key: .ed25519)
-        var serverTLS = TLSServerConfiguration(options: options, identity: identity)
-        serverTLS.ticketSecret = SecretBytes([UInt8](repeating: 7, count: 32))
-        var serverConfiguration = ServerConfiguration(
-            tls: try TLSContext(server: serverTLS),
-            tokenKey: AddressValidationTokenKey(SecretBytes([UInt8](repeating: 1, count: 32))))
-        if let retry { serverConfiguration.retry = retry }
-        configureServer(&serverConfiguration)
-        let resetKey = StatelessResetKey(SecretBytes([UInt8](repeating: 2, count: 32)))
+    init(_ configure: (inout PairSetup) -> Void = { _ in }) throws {
+        var setup = PairSetup()
+        configure(&setup)
+        self.setup = setup
         server = Endpoint(
-            EndpointConfiguration(transport: transport, server: serverConfiguration, resetKey: resetKey),
-            generator: KeyedGenerator(simulationSeed: 1), unixTime: 1_800_000_000)
+            try setup.serverConfiguration(), generator: KeyedGenerator(simulationSeed: setup.seed),
+            unixTime: PairSetup.unixTime)
         client = Endpoint(
-            EndpointConfiguration(
-                transport: transport, resetKey: StatelessResetKey(SecretBytes([UInt8](repeating: 3, count: 32)))),
-            generator: KeyedGenerator(simulationSeed: 2), unixTime: 1_800_000_000)
-        let clientTLS = try TLSContext(
-            client: TLSClientConfiguration(options: options, trust: .anchors([identity.certificate])))
+            setup.clientConfiguration, generator: KeyedGenerator(simulationSeed: setup.seed &+ 1),
+            unixTime: PairSetup.unixTime)
         clientHandle = try client.connect(
-            ClientParameters(
-                remote: Self.serverAddress, local: Self.clientAddress, serverName: "server.test", tls: clientTLS),
-            at: now)
+            setup.clientParameters(from: Self.clientAddress, to: Self.serverAddress), at: now)
+        if setup.clientTampering != nil { try replaceClient() }
+    }
+
+    /// Both ends connected, confirmed and at rest.
+    static func connected(_ configure: (inout PairSetup) -> Void = { _ in }) throws -> ConnectionPair {
+        let pair = try ConnectionPair(configure)
+        pair.run(for: .milliseconds(300))
+        try #require(pair.clientEvents.contains(.handshakeConfirmed))
+        try #require(pair.serverEvents.contains(.handshakeConfirmed))
+        return pair
     }
 
     var clientConnection: Connection { get throws { try #require(client.connection(clientHandle)) } }
@@ -73,29 +77,100 @@ final class ConnectionPair {
         }
     }
 
-    /// Lets time pass until nothing happens any more, or until `limit` has passed.
-    func run(for limit: Interval = .seconds(10), until done: () -> Bool = { false }) {
+    func connection(of role: Role) throws -> Connection {
+        switch role {
+        case .client: try clientConnection
+        case .server: try serverConnection
+        }
+    }
+
+    func endpoint(of role: Role) -> Endpoint { role == .client ? client : server }
+
+    /// Opens another connection from the same client endpoint, from another port.
+    func connectAgain(
+        token: [UInt8] = [], ticket: SessionTicket? = nil, from address: NetworkAddress? = nil
+    ) throws {
+        var parameters = try setup.clientParameters(
+            from: address ?? NetworkAddress(Self.clientAddress.ip, port: Self.clientAddress.port + 1),
+            to: Self.serverAddress)
+        parameters.token = token
+        parameters.ticket = ticket
+        clientEvents = []
+        serverEvents = []
+        serverHandle = nil
+        clientHandle = try client.connect(parameters, at: now)
+    }
+
+    // MARK: The network
+
+    /// The NAT gives a local address of the client another public one.
+    func rebind(_ local: NetworkAddress = clientAddress, to address: NetworkAddress) {
+        forgotten.insert(translations[local] ?? local)
+        forgotten.remove(address)
+        translations[local] = address
+    }
+
+    /// Hands a datagram to an endpoint, by default as if its peer had sent it.
+    @discardableResult
+    func inject(
+        _ bytes: [UInt8], to role: Role, from remote: NetworkAddress? = nil, at local: NetworkAddress? = nil,
+        ecn: ECN = .notCapable
+    ) -> ReceiveOutcome {
+        var bytes = bytes
+        var span = bytes.mutableSpan
+        let (own, peer) =
+            role == .client ? (Self.clientAddress, Self.serverAddress) : (Self.serverAddress, Self.clientAddress)
+        return receive(&span, from: remote ?? peer, to: local ?? own, ecn: ecn, role)
+    }
+
+    private func receive(
+        _ span: inout MutableSpan<UInt8>, from remote: NetworkAddress, to local: NetworkAddress, ecn: ECN, _ role: Role
+    ) -> ReceiveOutcome {
+        let outcome = endpoint(of: role).receive(&span, from: remote, to: local, ecn: ecn, at: now)
+        guard role == .server, case .accepted(let handle) = outcome else { return outcome }
+        serverHandle = handle
+        if setup.serverTampering != nil { replaceServer(handle) }
+        return outcome
+    }
+
+    /// Lets time pass until `limit` has passed.
+    func run(for limit: Interval = .seconds(10)) { run(for: limit) { false } }
+
+    /// Lets time pass until something is done, or until `limit` has passed.
+    func run(for limit: Interval = .seconds(10), until done: () throws -> Bool) rethrows {
         let end = now + limit
+        var rounds = 0
         while now <= end {
-            drain(client, .client)
-            drain(server, .server)
-            if done() { return }
+            drain()
+            if try done() { return }
             guard let next = nextInstant, next <= end else { return now = end }
+            rounds = next > now ? 0 : rounds + 1
+            guard rounds < Self.maximumRoundsAtOnce else {
+                Issue.record("a deadline stays in the past: nothing but the loop makes progress")
+                return now = end
+            }
             now = max(now, next)
             deliver()
-            for connection in client.connections.values {
-                if let deadline = connection.nextDeadline(), deadline <= now { connection.deadlineReached(at: now) }
-            }
-            for connection in server.connections.values {
+            for connection in connections {
                 if let deadline = connection.nextDeadline(), deadline <= now { connection.deadlineReached(at: now) }
             }
         }
     }
 
+    /// Lets both ends send what they have to, without letting time pass.
+    func drain() {
+        drain(client, .client)
+        drain(server, .server)
+    }
+
+    private var connections: [Connection] {
+        [client, server].flatMap { endpoint in
+            endpoint.connections.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
+        }
+    }
+
     private var nextInstant: Instant? {
-        let deadlines = (Array(client.connections.values) + Array(server.connections.values))
-            .compactMap { $0.nextDeadline() }
-        return (deadlines + inFlight.map(\.at)).min()
+        (connections.compactMap { $0.nextDeadline() } + inFlight.map(\.at)).min()
     }
 
     private func deliver() {
@@ -104,13 +179,7 @@ final class ConnectionPair {
         for (_, to, datagram) in due {
             var bytes = datagram.bytes
             var span = bytes.mutableSpan
-            switch to {
-            case .client:
-                _ = client.receive(&span, from: datagram.from, to: datagram.to, ecn: .notCapable, at: now)
-            case .server:
-                let outcome = server.receive(&span, from: datagram.from, to: datagram.to, ecn: .notCapable, at: now)
-                if case .accepted(let handle) = outcome { serverHandle = handle }
-            }
+            _ = receive(&span, from: datagram.from, to: datagram.to, ecn: .notCapable, to)
         }
     }
 
@@ -140,10 +209,13 @@ final class ConnectionPair {
             let end = min(start + transmission.segmentSize, transmission.byteCount)
             var datagram = Datagram(
                 bytes: Array(buffer[start..<end]), from: transmission.local, to: transmission.remote)
-            sent.append((role, datagram))
-            guard passes(role, datagram) else { continue }
-            if role == .client, let translated = translatedClient { datagram.from = translated }
-            if role == .server, datagram.to == translatedClient { datagram.to = Self.clientAddress }
+            sent.append(Sent(at: now, from: role, datagram: datagram))
+            guard passes(role, datagram), !forgotten.contains(datagram.to) else { continue }
+            switch role {
+            case .client: datagram.from = translations[datagram.from] ?? datagram.from
+            case .server:
+                if let local = translations.first(where: { $0.value == datagram.to })?.key { datagram.to = local }
+            }
             inFlight.append((now + delay, role.peer, datagram))
         }
     }

@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test func aRetryProvesTheAddress() throws {
-        let pair = try ConnectionPair(retry: .always)
+        let pair = try ConnectionPair { $0.retry = .always }
         pair.run(for: .milliseconds(200))
         #expect(pair.clientEvents.contains(.handshakeConfirmed))
         #expect(pair.serverEvents.contains(.handshakeConfirmed))
