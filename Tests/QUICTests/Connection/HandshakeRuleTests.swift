@@ -30,7 +30,7 @@ import Testing
         let client = try pair.clientConnection
         pair.drain()
         // The window is full: nothing but acknowledgements may leave.
-        client.activePath.congestion = CongestionController(.cubic, datagramSize: 1)
+        client.activePath.books.congestion = CongestionController(.cubic, datagramSize: 1)
         let count = pair.sent.count
         pair.run(for: .milliseconds(11)) {
             packetTypes(pair.sent[pair.sent.count - 1].datagram).contains(.initial) && pair.sent.count > count + 1

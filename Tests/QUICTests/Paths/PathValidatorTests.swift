@@ -96,11 +96,11 @@ import Testing
         var validator = begun()
         validator.challengeSent(1, datagramSize: 1_199, at: start)
         #expect(!validator.isChallengeDue(at: start))
-        #expect(validator.responseReceived(1, at: start) == .reachable)
+        #expect(validator.responseReceived(1, at: start) == .reachable(roundTrip: .zero))
         #expect(validator.isChallengeDue(at: start))
         #expect(validator.responseReceived(1, at: start) == .ignored)
         validator.challengeSent(2, datagramSize: 1_200, at: start)
-        #expect(validator.responseReceived(2, at: start) == .validated)
+        #expect(validator.responseReceived(2, at: start) == .validated(roundTrip: .zero))
     }
 
     @Test("any of the outstanding challenges may be answered, but only the newest eight are outstanding")
@@ -108,7 +108,7 @@ import Testing
         var validator = begun()
         for data in 0..<UInt64(12) { validator.challengeSent(data, datagramSize: 1_200, at: start) }
         for data in 0..<UInt64(4) { #expect(validator.responseReceived(data, at: start) == .ignored) }
-        #expect(validator.responseReceived(4, at: start) == .validated)
+        #expect(validator.responseReceived(4, at: start) == .validated(roundTrip: .zero))
     }
 
     @Test("an attempt under way goes on as it is when another is begun") func beginAgain() {
