@@ -43,6 +43,11 @@ final class ConnectionIDTable {
 
     func handle(for id: ConnectionID) -> ConnectionHandle? { handles[id] }
 
+    /// Whether a connection ID may have been issued here, rather than by another worker.
+    func couldBeOurs(_ id: ConnectionID) -> Bool {
+        id.count == Self.length && id[0] % place.count == place.index
+    }
+
     /// A connection ID that leads to this worker, and to no connection.
     func random(using generator: inout some RandomNumberGenerator) -> ConnectionID {
         var bytes = [place.firstByte(using: &generator)]

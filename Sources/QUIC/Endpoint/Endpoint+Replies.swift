@@ -51,6 +51,8 @@ extension Endpoint {
     func answerWithReset(
         _ id: ConnectionID, to datagram: Span<UInt8>, _ arrival: Arrival, at now: Instant
     ) -> ReceiveOutcome {
+        // RFC 9000 §21.11: the ID of a connection that another worker has gets no answer, which would end it.
+        guard identifiers.couldBeOurs(id) else { return .dropped }
         // RFC 9000 §10.3.3: smaller than what it answers.
         guard let length = StatelessReset.length(answering: datagram.count), resetBudget.take(at: now) else {
             return .dropped

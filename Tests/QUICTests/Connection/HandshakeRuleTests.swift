@@ -224,4 +224,33 @@ import Testing
         #expect(server.lossDeadline == nil)
         #expect(try #require(server.nextDeadline()) > pair.now)
     }
+
+    @Test("any one datagram of the handshake may be lost", arguments: 0..<12)
+    func anyOneLost(_ index: Int) throws {
+        let pair = try ConnectionPair()
+        pair.passes = { _, _ in pair.sent.count != index + 1 }
+        pair.run(for: .seconds(8)) {
+            pair.clientEvents.contains(.handshakeConfirmed) && pair.serverEvents.contains(.handshakeConfirmed)
+        }
+        #expect(pair.clientEvents.contains(.handshakeConfirmed))
+        #expect(pair.serverEvents.contains(.handshakeConfirmed))
+    }
+
+    @Test("a server held back by its limit is freed by the client's probes (RFC 9002 §6.2.2.1)") func deadlock() throws
+    {
+        let pair = try ConnectionPair()
+        pair.passes = { role, _ in role == .client || pair.now > Instant(nanoseconds: 1_900_000_000) }
+        pair.run(for: .seconds(9))
+        #expect(pair.clientEvents.contains(.handshakeConfirmed))
+        #expect(pair.serverEvents.contains(.handshakeConfirmed))
+    }
+
+    @Test("a connection that ends in its handshake no longer counts as one under way once it is removed")
+    func forgotten() throws {
+        let pair = try ConnectionPair()
+        pair.run(for: .milliseconds(7))
+        #expect(pair.server.handshaking.count == 1)
+        pair.server.remove(try #require(pair.serverHandle))
+        #expect(pair.server.handshaking.isEmpty)
+    }
 }

@@ -18,6 +18,8 @@ struct PairSetup {
     var clientTransport = TransportConfiguration()
     var serverTransport = TransportConfiguration()
     var retry: ServerConfiguration.RetryPolicy?
+    /// Which of several workers the server is.
+    var place = WorkerPlace(index: 0, of: 1)
     var clientProtocols = ["test"]
     /// The name that the client asks for.
     var expectedName = PairSetup.serverName
@@ -55,7 +57,8 @@ struct PairSetup {
         var server = ServerConfiguration(tls: try serverTLS(), tokenKey: Self.tokenKey)
         if let retry { server.retry = retry }
         configureServer(&server)
-        return EndpointConfiguration(transport: serverTransport, server: server, resetKey: Self.resetKey)
+        return EndpointConfiguration(
+            transport: serverTransport, server: server, resetKey: Self.resetKey, place: place)
     }
 
     var clientConfiguration: EndpointConfiguration {

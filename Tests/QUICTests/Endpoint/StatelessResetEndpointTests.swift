@@ -117,6 +117,14 @@ import Testing
         #expect(answers < 45)
     }
 
+    @Test("a worker resets no connection that may be another's (§21.11)") func otherWorkers() throws {
+        let pair = try ConnectionPair { $0.place = WorkerPlace(index: 1, of: 4) }
+        for byte in UInt8(0)...40 {
+            let bytes = [0x40, byte] + [UInt8](repeating: 1, count: 60)
+            #expect(pair.inject(bytes, to: .server) == (byte % 4 == 1 ? .reply : .dropped))
+        }
+    }
+
     @Test("resets are limited in a second (§10.3.3)") func rate() throws {
         let pair = try ConnectionPair()
         func flood() -> Int {
