@@ -5,8 +5,7 @@ public import QUIC
 
 /// A `QUIC.Endpoint` as a host of a virtual network, with applications on its connections.
 ///
-/// It does what a driver does: hands in datagrams and deadlines, splits transmissions into datagrams, and fetches events;
-/// finished when every application on every connection is.
+/// It does what a driver does: hands in datagrams and deadlines, splits transmissions into datagrams, and fetches events.
 public final class QUICNode: VirtualNode {
     /// What a node does when the link monitor reports a local address.
     public enum LinkMonitoring: Sendable {
@@ -14,6 +13,14 @@ public final class QUICNode: VirtualNode {
         case ignored
         /// Addresses that come are added as paths, those that go are removed.
         case followed
+    }
+
+    /// What makes a node finished.
+    public enum Goal: Sendable {
+        /// Every application on every connection is finished.
+        case applications
+        /// Every connection is over, however far the applications came.
+        case end
     }
 
     /// A connection of the node, kept after its end.
@@ -45,6 +52,8 @@ public final class QUICNode: VirtualNode {
     public private(set) var sendFailures: [SendFailure] = []
     /// What the node does when addresses come and go.
     public var linkMonitoring = LinkMonitoring.ignored
+    /// What makes the node finished.
+    public var goal = Goal.applications
     private let serve: () -> [any QUICApplication]
     private var outbox: Deque<Datagram> = []
     private var buffer = [UInt8](repeating: 0, count: QUICNode.bufferSize)
@@ -131,7 +140,12 @@ public final class QUICNode: VirtualNode {
         return earliest
     }
 
-    public var isFinished: Bool { sessions.allSatisfy { $0.applications.allSatisfy(\.isFinished) } }
+    public var isFinished: Bool {
+        switch goal {
+        case .applications: sessions.allSatisfy { $0.applications.allSatisfy(\.isFinished) }
+        case .end: sessions.allSatisfy(\.isRemoved)
+        }
+    }
 
     public func sendFailed(_ datagram: Datagram, _ failure: SendFailure, at now: Instant) {
         sendFailures.append(failure)

@@ -6,8 +6,13 @@ import Primitives
 struct LossTimer: Equatable, Sendable {
     /// The largest exponent of the back-off, a factor of 1,024.
     static let maximumBackoffExponent = 10
-    /// The longest time between two probes; a connection that is silent longer ends by its idle timeout.
-    static let maximumProbeInterval = Interval.seconds(60)
+    /// The longest time between two probes of a handshake, which ends by its own timeout.
+    static let maximumHandshakeProbeInterval = Interval.seconds(60)
+    /// The longest time between two probes later, unless the probe timeout itself is longer.
+    ///
+    /// RFC 9002 §6.2.1 not followed: doubling without end, an outage of seconds would go on for as long again when service
+    /// is back. Two packets a second do no harm to any network, and the idle timeout ends them.
+    static let maximumProbeInterval = Interval.seconds(1)
 
     /// What the timer needs to know of a packet number space.
     struct SpaceState: Equatable, Sendable {
@@ -111,7 +116,8 @@ struct LossTimer: Equatable, Sendable {
             // RFC 9002 §6.2.2.1: a client probes so that the server can go on sending.
             let space: PacketNumberSpace = conditions.handshake == .initial ? .initial : .handshake
             return Alarm(
-                deadline: lastProgress + backedOff(conditions.rtt.probeTimeout(maxAckDelay: .zero)),
+                deadline: lastProgress
+                    + backedOff(conditions.rtt.probeTimeout(maxAckDelay: .zero), conditions.handshake),
                 action: .probe(space, packets: 1))
         }
         return probeAlarm(initial: initial, handshake: handshake, application: application, conditions)
@@ -135,7 +141,10 @@ struct LossTimer: Equatable, Sendable {
         var earliest: Alarm?
         func consider(_ state: SpaceState, _ space: PacketNumberSpace, maxAckDelay: Interval) {
             guard state.ackElicitingInFlight > 0, let sent = state.timeOfLastAckEliciting else { return }
-            let deadline = sent + backedOff(conditions.rtt.probeTimeout(maxAckDelay: maxAckDelay))
+            let deadline =
+                sent
+                + backedOff(
+                    conditions.rtt.probeTimeout(maxAckDelay: maxAckDelay), conditions.handshake)
             guard earliest.map({ deadline < $0.deadline }) ?? true else { return }
             // RFC 9002 §6.2.4: up to two, since the first may be lost as well.
             earliest = Alarm(deadline: deadline, action: .probe(space, packets: min(2, state.ackElicitingInFlight)))
@@ -149,9 +158,12 @@ struct LossTimer: Equatable, Sendable {
         return earliest
     }
 
-    private func backedOff(_ timeout: Interval) -> Interval {
-        min(
-            timeout * (1 << Int64(min(probeCount, Self.maximumBackoffExponent))),
-            max(Self.maximumProbeInterval, timeout))
+    private func backedOff(_ timeout: Interval, _ handshake: Handshake) -> Interval {
+        let longest =
+            switch handshake {
+            case .initial, .handshaking: Self.maximumHandshakeProbeInterval
+            case .confirmed: Self.maximumProbeInterval
+            }
+        return min(timeout * (1 << Int64(min(probeCount, Self.maximumBackoffExponent))), max(longest, timeout))
     }
 }

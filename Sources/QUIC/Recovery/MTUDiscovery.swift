@@ -2,8 +2,8 @@ import Primitives
 
 /// Finds the largest datagram that a network path carries (RFC 8899, RFC 9000 §14.3).
 ///
-/// Sizes are UDP payloads. From the base it climbs over the sizes that networks usually have; where one fails it halves the
-/// distance. Large packets that keep vanishing are a black hole: back to the base, and another search later.
+/// Sizes are UDP payloads. From the base it climbs over the sizes that networks usually have; where one fails below what
+/// Ethernet carries it halves the distance. Large packets that keep vanishing are a black hole: back to the base, and another search later.
 /// ```
 ///            next size arrives            nothing left to try
 ///  searching ◄───────────────┐ searching ─────────────────────► complete
@@ -18,6 +18,9 @@ struct MTUDiscovery: Equatable, Sendable {
     static let maximumCeiling = 65_507
     /// Sizes that networks usually carry: tunnels, Ethernet over IPv6 and IPv4, a page, jumbo frames, and the largest.
     static let ladder = [1_372, 1_452, 1_472, 4_052, 8_952, 16_332, 65_507]
+    /// The largest size for which a gap between two rungs is searched: what Ethernet carries. Tunnels leave any size below
+    /// it; above it networks are built for one of the usual sizes, and each size tried costs as many bytes again.
+    static let largestSearched = 1_472
     /// Lost probes of one size after which it counts as too large (RFC 8899 §5.1.2: MAX_PROBES).
     static let maximumProbes = 3
     /// Differences that are not worth another probe.
@@ -172,6 +175,7 @@ struct MTUDiscovery: Equatable, Sendable {
         }
         guard failed - currentSize > Self.resolution else { return nil }
         if let usual = Self.ladder.first(where: { $0 > currentSize && $0 < failed }) { return usual }
+        guard currentSize < Self.largestSearched else { return nil }
         return currentSize + (failed - currentSize) / 2
     }
 }

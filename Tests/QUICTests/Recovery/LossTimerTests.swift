@@ -91,23 +91,26 @@ struct RecoveryLossTimerTests {
     @Test func backsOffByTwoUpToABoundAndStartsAnewWithAnAcknowledgement() throws {
         var timer = LossTimer(at: at(0))
         let state = Self.state(1, sent: 0)
-        func deadline() -> Instant? {
-            timer.alarm(initial: .init(), handshake: .init(), application: state, Self.conditions(.confirmed))?.deadline
+        func deadline(_ handshake: LossTimer.Handshake) -> Instant? {
+            let none = LossTimer.SpaceState()
+            let (early, late) = handshake == .confirmed ? (none, state) : (state, none)
+            return timer.alarm(initial: none, handshake: early, application: late, Self.conditions(handshake))?.deadline
         }
         var deadlines: [Instant?] = []
         for _ in 0..<10 {
-            deadlines.append(deadline())
+            deadlines.append(deadline(.handshaking))
             timer.probed(at: at(0))
         }
         #expect(
-            deadlines == [325, 650, 1_300, 2_600, 5_200, 10_400, 20_800, 41_600, 60_000, 60_000].map { at($0) })
+            deadlines == [300, 600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 60_000, 60_000].map { at($0) })
         for _ in 0..<100 { timer.probed(at: at(0)) }
-        #expect(deadline() == at(60_000))
+        #expect(deadline(.handshaking) == at(60_000))
+        #expect(deadline(.confirmed) == at(1_000))
         timer.acknowledged(.pending, at: at(5))
         #expect(timer.probeCount == 110, "a server may not have validated the client's address")
         timer.acknowledged(.complete, at: at(5))
         #expect(timer.probeCount == 0)
-        #expect(deadline() == at(325))
+        #expect(deadline(.confirmed) == at(325))
     }
 
     @Test func clientProbesCountFromTheLastProgress() {
