@@ -100,8 +100,8 @@ let package = Package(
         tests(
             "EndpointTests",
             [
-                "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "EventLoop", "Tunnel", "HTTP3", "QUIC",
-                "TLS", "Primitives",
+                "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "Telemetry", "EventLoop", "Tunnel",
+                "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", logging,
             ]),
         tests("ArchitectureTests", []),
         testTool(

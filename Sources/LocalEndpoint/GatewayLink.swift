@@ -33,6 +33,8 @@ final class GatewayLink: TimerHandler {
     static let openLimit = Interval.seconds(15)
     /// Tunnels that wait at once; further ones fail. Bounds memory while the gateway is away.
     static let maximumWaiting = 8192
+    /// How long a gateway that goes away is left alone: asked at once, the process that is about to end would answer.
+    static let pauseAfterGoingAway = Interval.seconds(1)
     /// How long a connection that is not needed has to send its CONNECTION_CLOSE.
     static let closeLimit = Interval.milliseconds(50)
 
@@ -61,6 +63,7 @@ final class GatewayLink: TimerHandler {
     /// Connections that are over, until their sockets are closed.
     private var discarded: [LinkSession] = []
     private var backoff = Backoff()
+    private var noDialBefore = Instant.origin
     private var generator = KeyedGenerator.system()
     /// The place in the list of the gateway whose turn it is.
     private var current = 0
@@ -110,6 +113,11 @@ final class GatewayLink: TimerHandler {
         state = .stopped
         for entry in waiting { entry.applicant.tunnelFailed(.connectionLost) }
         waiting = []
+    }
+
+    /// Resets every program that has a tunnel: the process ends now.
+    func abort() {
+        for session in sessions { session.abortTunnels() }
     }
 
     /// The connection that new tunnels go to.
@@ -215,7 +223,7 @@ final class GatewayLink: TimerHandler {
     }
 
     private func armRetry(_ interval: Interval) {
-        if let retryTimer { loop.arm(retryTimer, at: loop.now + interval) }
+        if let retryTimer { loop.arm(retryTimer, at: max(loop.now + interval, noDialBefore)) }
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) {
@@ -248,6 +256,7 @@ final class GatewayLink: TimerHandler {
         guard session === self.session else { return }
         log.notice("the gateway is going away", metadata: ["gateway": "\(session.attempt.address)"])
         leaving.append(session)
+        noDialBefore = loop.now + Self.pauseAfterGoingAway
         replace(session)
     }
 

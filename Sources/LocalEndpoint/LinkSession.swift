@@ -11,7 +11,7 @@ import Tunnel
 final class LinkSession: ConnectionApplication {
     /// How long after the last sign of the gateway a tunnel's bytes are sent ahead of its answer. Bytes that went to a
     /// gateway which is gone are lost, whereas a tunnel that waits for its answer can move to the next connection.
-    static let trustInterval = Interval.seconds(5)
+    static let trustInterval = Interval.seconds(1)
 
     private struct Opening {
         var applicant: any TunnelApplicant
@@ -53,6 +53,9 @@ final class LinkSession: ConnectionApplication {
         driven.connection.close(errorCode: HTTP3ErrorCode.noError.rawValue, reason: reason, at: link.loop.now)
         driven.needsService()
     }
+
+    /// Resets the programs of all tunnels: left to the system, their connections would seem to end in order.
+    func abortTunnels() { relay.abortAll() }
 
     // MARK: - Tunnels
 

@@ -65,6 +65,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         control?.close()
         signals?.cancel()
         listeners?.close()
+        link?.abort()
     }
 
     // MARK: - GatewayLinkOwner

@@ -1,0 +1,110 @@
+import Configuration
+import EventLoop
+import Primitives
+import Testing
+import Tunnel
+
+@testable import Gateway
+@testable import LocalEndpoint
+
+/// Asks for a tunnel and writes down what becomes of it.
+private final class Asker: TunnelApplicant {
+    let destination: Destination
+    let optimism: TunnelClient.Optimism
+    private(set) var isOpened = false
+    private(set) var failure: TunnelFailure?
+
+    init(_ destination: Destination, _ optimism: TunnelClient.Optimism = .afterAnswer) {
+        self.destination = destination
+        self.optimism = optimism
+    }
+
+    func tunnelOpened() -> TunnelEntrance? {
+        isOpened = true
+        return nil
+    }
+
+    func tunnelFailed(_ failure: TunnelFailure) { self.failure = failure }
+}
+
+@Suite("The link to a gateway")
+struct LocalLinkTests {
+    static func withWrongPin(_ invite: Invite) -> Invite {
+        let pin = PublicKeyPin(digest: [UInt8](repeating: 7, count: 32))
+        return Invite(token: invite.token, gateway: invite.gateway, pins: [pin].compactMap { $0 })
+    }
+
+    static func withWrongToken(_ invite: Invite) -> Invite {
+        Invite(token: .generate(), gateway: invite.gateway, pins: invite.pins)
+    }
+
+    @Test("a tunnel that is asked for before there is a connection waits for it")
+    func waiting() throws {
+        let bench = try Bench()
+        let echo = try bench.echo()
+        let asker = Asker(echo.destination)
+        bench.link.open(asker)
+        bench.link.start()
+        #expect(bench.run { asker.isOpened })
+        #expect(bench.establishedCount == 1)
+        #expect(bench.firstFailure == nil)
+    }
+
+    @Test("a gateway with another key is not the one of the invite")
+    func wrongPin() throws {
+        let bench = try Bench(invites: { [Self.withWrongPin($0)] })
+        bench.link.start()
+        #expect(bench.run { bench.firstFailure != nil })
+        guard case .notAuthenticated = bench.firstFailure else {
+            Issue.record("\(bench.firstFailure?.sentence ?? "-")")
+            return
+        }
+        #expect(bench.establishedCount == 0)
+    }
+
+    @Test("when the first gateway of the list does not do, the second one is used")
+    func secondGateway() throws {
+        let bench = try Bench(invites: { [Self.withWrongPin($0), $0] })
+        bench.link.start()
+        #expect(bench.run { bench.establishedCount == 1 })
+        #expect(bench.firstFailure == nil)
+        #expect(bench.link.gateway == bench.invite)
+    }
+
+    @Test("a token that the gateway does not know fails the tunnel and is told once")
+    func wrongToken() throws {
+        let bench = try Bench(invites: { [Self.withWrongToken($0)] })
+        let asker = Asker(Destination(.address(.loopback(.ipv4)), port: 9))
+        bench.link.open(asker)
+        bench.link.start()
+        #expect(bench.run { asker.failure != nil })
+        #expect(asker.failure == .unauthorized)
+        #expect(bench.refusals.count == 1)
+    }
+
+    @Test("a connection that the gateway closes is replaced, and tunnels meet the next one")
+    func reconnection() throws {
+        let bench = try Bench()
+        bench.link.start()
+        #expect(bench.run { bench.establishedCount == 1 })
+        bench.gateway.receive(.close)
+        #expect(bench.run { bench.link.session == nil })
+        let asker = Asker(try bench.echo().destination, .beforeAnswer)
+        bench.link.open(asker)
+        #expect(bench.run { asker.isOpened })
+        #expect(bench.link.reconnects == 1)
+        #expect(bench.establishedCount == 1)
+    }
+
+    @Test("the end of the link fails what waits")
+    func stop() throws {
+        let bench = try Bench()
+        let asker = Asker(Destination(.address(.loopback(.ipv4)), port: 9))
+        bench.link.open(asker)
+        bench.link.start()
+        bench.link.stop()
+        #expect(asker.failure == .connectionLost)
+        bench.link.open(asker)
+        #expect(bench.link.session == nil)
+    }
+}
