@@ -83,7 +83,13 @@ int gw_accept(int fd, gw_address *peer) {
     return accepted;
 }
 
+static void linger_none(int fd, int on) {
+    struct linger linger = {.l_onoff = on, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 int gw_tcp_tune(int fd, int idle_seconds) {
+    linger_none(fd, 1);
     int result = gw_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (result < 0) return result;
     gw_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -117,8 +123,12 @@ int gw_peer_address(int fd, gw_address *out) {
 int gw_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
 
 int gw_abort(int fd) {
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    linger_none(fd, 1);
+    return close(fd) < 0 ? -errno : 0;
+}
+
+int gw_close_in_order(int fd) {
+    linger_none(fd, 0);
     return close(fd) < 0 ? -errno : 0;
 }
 

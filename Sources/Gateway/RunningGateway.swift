@@ -132,7 +132,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch signal {
         case .hangUp: reload()
         case .terminate, .interrupt: stop()
-        case .user2: break
+        case .user1, .user2: break
         }
     }
 

@@ -49,7 +49,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         let listeners = LocalListeners(link: link)
         if let failure = listeners.follow(configuration).first { throw failure }
         self.listeners = listeners
-        signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
+        signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user1], on: loop, handler: self)
         do {
             control = try LocalControl(path: configuration.control, link: link)
         } catch {
@@ -88,7 +88,23 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
     // MARK: - Signals
 
     func signalReceived(_ signal: ProcessSignal) {
-        if signal == .hangUp { return reload() }
+        switch signal {
+        case .hangUp: reload()
+        case .user1: rebind()
+        case .terminate, .interrupt, .user2: endRequested()
+        }
+    }
+
+    private func rebind() {
+        do {
+            try link?.rebind()
+            log.notice("replaced the local socket")
+        } catch {
+            log.error("cannot replace the local socket: \(error)")
+        }
+    }
+
+    private func endRequested() {
         switch stage {
         case .serving:
             listeners?.close()

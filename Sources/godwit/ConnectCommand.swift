@@ -7,7 +7,8 @@ struct ConnectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect", abstract: "Run the local endpoint in the foreground.",
         discussion:
-            "SIGTERM stops it once its tunnels have ended or five seconds have passed; SIGHUP reads the file again.")
+            "SIGTERM stops it once its tunnels have ended or five seconds have passed; SIGHUP reads the file again, SIGUSR1 replaces the local UDP socket."
+    )
 
     @OptionGroup var arguments: ConnectArguments
 

@@ -56,7 +56,7 @@ int gw_tcp_listen(const gw_address *local, int backlog);
 int gw_tcp_connect(const gw_address *remote);
 /// Accepts one connection, non-blocking; `peer` may get family 0.
 int gw_accept(int fd, gw_address *peer);
-/// TCP_NODELAY and keep-alive probes after `idle_seconds`.
+/// TCP_NODELAY, keep-alive probes after `idle_seconds`, and a reset for the peer should the process die before it closes.
 int gw_tcp_tune(int fd, int idle_seconds);
 /// Takes the pending error of a socket: 0 or a positive errno.
 int gw_take_error(int fd);
@@ -65,6 +65,8 @@ int gw_peer_address(int fd, gw_address *address);
 int gw_shutdown_write(int fd);
 /// Closes so that the peer gets a reset (SO_LINGER of zero).
 int gw_abort(int fd);
+/// Closes a connection that was tuned such that what was written still goes out, and the end after it.
+int gw_close_in_order(int fd);
 int gw_is_socket(int fd);
 
 /// Listens at a path with mode 0600; the path must be free.

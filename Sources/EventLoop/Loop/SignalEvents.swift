@@ -7,6 +7,8 @@ public enum ProcessSignal: Int32, Hashable, Sendable, CaseIterable {
     case hangUp = 1
     /// SIGINT: end, from the keyboard.
     case interrupt = 2
+    /// SIGUSR1: replace the local socket.
+    case user1 = 10
     /// SIGUSR2: hand over to a successor.
     case user2 = 12
     /// SIGTERM: end.

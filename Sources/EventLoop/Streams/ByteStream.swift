@@ -247,7 +247,7 @@ public final class ByteStream: FileDescriptorHandler {
     public func close() {
         guard leave() else { return }
         if let savedFlags { gw_restore_flags(readDescriptor, savedFlags.read) }
-        gw_close(readDescriptor)
+        if kind == .tcp { gw_close_in_order(readDescriptor) } else { gw_close(readDescriptor) }
     }
 
     /// Closes the stream such that the peer of a TCP connection gets a reset.
