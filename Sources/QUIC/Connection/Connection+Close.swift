@@ -44,6 +44,14 @@ extension Connection {
         }
     }
 
+    /// The peer has lost its state (RFC 9000 §10.3.1): nothing more is sent to it.
+    func resetReceived(at now: Instant) {
+        guard state.isOpen else { return }
+        state = .draining(until: now + closingPeriod)
+        releaseTransferState()
+        end(.statelessReset)
+    }
+
     /// Ends the connection without a word to the peer: it is gone, or must not learn of it.
     func abandon(_ reason: ConnectionEnd) {
         guard state != .closed else { return }

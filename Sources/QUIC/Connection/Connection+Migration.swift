@@ -13,9 +13,12 @@ extension Connection {
         // RFC 9000 §9: only clients migrate; a client knows its own paths beforehand.
         guard role == .server, progress == .confirmed else { return nil }
         let path = makePath(local: arrival.local, remote: arrival.remote)
-        if let same = ([activePath] + paths.paths).first(where: { $0.destinationOfPeer == arrival.destination }) {
+        let rebound = ([activePath] + paths.paths).first {
+            $0.destinationOfPeer == arrival.destination && $0.local == arrival.local
+        }
+        if let rebound {
             // RFC 9000 §9.5: without a new connection ID it is a rebinding, and the answer needs no new one either.
-            peerConnectionIDs.share(same.id, with: path.id)
+            peerConnectionIDs.share(rebound.id, with: path.id)
         } else if !peerConnectionIDs.assign(to: path.id) {
             // RFC 9000 §9.5: a new connection ID asks for a new one, and the peer has not provided any.
             return nil
@@ -29,7 +32,7 @@ extension Connection {
         path.datagramReceived(at: now)
         paths.append(path)
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
-        if !isKnown { beginValidation(of: path, at: now) }
+        beginValidation(of: path, at: now)
         releasePaths(besides: path, at: now)
         return path
     }
@@ -42,11 +45,18 @@ extension Connection {
         guard role == .server, progress == .confirmed, let path, path !== activePath, paths[path.id] === path else {
             return
         }
-        peerMoved(to: path, at: now)
+        // RFC 9000 §9.6.2: at the preferred address the server sends once it has validated the path.
+        if path.remote == activePath.remote, !path.validator.isValidated {
+            pathToFollow = path
+            beginValidation(of: path, at: now)
+        } else {
+            peerMoved(to: path, at: now)
+        }
     }
 
     private func peerMoved(to path: NetworkPath, at now: Instant) {
         let previous = activePath
+        pathToFollow = nil
         if previous.validator.isValidated { lastValidatedPath = previous }
         if path.remote.ip == previous.remote.ip, path.local == previous.local, !path.validator.isValidated {
             // RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
@@ -59,7 +69,7 @@ extension Connection {
         if path.remote != previous.remote {
             statistics.peerMoves += 1
             // RFC 9000 §9.3.3: challenges the old path too, against an attacker that forwards packets.
-            if !path.validator.isValidated, previous.validator.isValidated { beginValidation(of: previous, at: now) }
+            if previous.validator.isValidated { beginValidation(of: previous, at: now) }
             events.append(.path(.peerMoved(from: previous.remote, to: PathDescription(path))))
         }
         afterSwitch(to: path, at: now)
@@ -117,6 +127,7 @@ extension Connection {
         releasePeerConnectionID(of: path, at: now)
         paths.remove(path.id)
         if lastValidatedPath === path { lastValidatedPath = nil }
+        if pathToFollow === path { pathToFollow = nil }
         if preferredPath === path { preferredPath = nil }
         events.append(.path(.removed(PathDescription(path))))
     }
@@ -155,6 +166,7 @@ extension Connection {
             }
         }
         releasePaths(besides: path, at: now)
+        if path === pathToFollow { peerMoved(to: path, at: now) }
         if path === preferredPath, role == .client {
             // RFC 9000 §9.6.1: once it is validated everything goes to the preferred address, for good.
             preferredPath = nil

@@ -74,6 +74,8 @@ public final class Connection {
     var activePath: NetworkPath
     /// The path to return to when the active one cannot be validated (RFC 9000 §9.3.2).
     var lastValidatedPath: NetworkPath?
+    /// Where a client has gone on to another address of this server, until the path there is validated (RFC 9000 §9.6.2).
+    var pathToFollow: NetworkPath?
     /// The path to the server's preferred address (RFC 9000 §9.6).
     var preferredPath: NetworkPath?
     /// The server's preferred address, once the connection has moved there.

@@ -5,9 +5,9 @@ import Primitives
 /// ```
 ///  handshaking ──complete──► established ──close / violation──► closing ──3 PTO──► closed
 ///       │                        │                                │                  ▲
-///       │                        └──CONNECTION_CLOSE──► draining ◄┘ CONNECTION_CLOSE │
-///       │                                                  └─────────3 PTO───────────┤
-///       └───────── time-out, stateless reset, version negotiation (no draining) ─────┘
+///       │      CONNECTION_CLOSE, └──────────────────► draining ◄──┘ CONNECTION_CLOSE │
+///       │        stateless reset                         └───────────3 PTO───────────┤
+///       └──────────── time-out, version negotiation, no viable path ─────────────────┘
 /// ```
 enum ConnectionState: Equatable {
     case handshaking

@@ -113,11 +113,11 @@ public final class Endpoint {
         switch first {
         case .short(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
-                ?? deliverReset(datagram.span, arrival)
+                ?? deliverReset(datagram.span, arrival, at: now)
                 ?? answerWithReset(header.destinationConnectionID, to: datagram.span, arrival, at: now)
         case .long(let header):
             if let outcome = deliver(&datagram, to: header.destinationConnectionID, arrival, at: now)
-                ?? deliverReset(datagram.span, arrival)
+                ?? deliverReset(datagram.span, arrival, at: now)
             {
                 return outcome
             }
@@ -128,8 +128,8 @@ public final class Endpoint {
         case .versionNegotiation(let header):
             return deliver(&datagram, to: header.destinationConnectionID, arrival, at: now) ?? .dropped
         case .unknownVersion(let header):
-            return deliverReset(datagram.span, arrival) ?? negotiateVersion(header, datagram.span, arrival)
-        case .defective: return deliverReset(datagram.span, arrival) ?? .dropped
+            return deliverReset(datagram.span, arrival, at: now) ?? negotiateVersion(header, datagram.span, arrival)
+        case .defective: return deliverReset(datagram.span, arrival, at: now) ?? .dropped
         }
     }
 
@@ -144,10 +144,12 @@ public final class Endpoint {
     /// Any datagram may be one, whatever its first byte says. Only connections that this end opened are looked through. A client that resets a server's connection is found out
     /// when its packet happens to carry a known connection ID, else by the idle timeout: a look-up among all
     /// clients would cost more than the rare reset of a client is worth.
-    private func deliverReset(_ datagram: Span<UInt8>, _ arrival: Arrival) -> ReceiveOutcome? {
+    private func deliverReset(
+        _ datagram: Span<UInt8>, _ arrival: Arrival, at now: Instant
+    ) -> ReceiveOutcome? {
         let reset = opened.first { connections[$0]?.isReset(by: datagram, from: arrival.remote) == true }
         guard let handle = reset else { return nil }
-        connections[handle]?.abandon(.statelessReset)
+        connections[handle]?.resetReceived(at: now)
         return .connection(handle)
     }
 

@@ -79,7 +79,7 @@ struct ReceiveWindow {
     var isUpdateDue: Bool { isAnnouncementLost || target - limit >= (size + 1) / 2 && target > limit }
 
     /// The limit as it would be if it were announced now.
-    private var target: UInt64 { 
+    private var target: UInt64 {
         min(max(consumed.addingSaturating(excused).addingSaturating(size), limit), Varint.max)
     }
 

@@ -272,9 +272,19 @@ import Testing
         let server = try pair.serverConnection
         let second = NetworkAddress(IPAddress(ipv4: 0x0a00_0003), port: 443)
         let previous = server.activePath
+        let count = pair.sent.count
         try pair.attack(from: .client, [1], onto: second)
+        // RFC 9000 §9.6.2: it sends from there only once it has validated the path.
+        #expect(server.activePath === previous)
+        pair.drain()
+        let fromSecond = pair.sent(by: .server, since: count).filter { $0.datagram.from == second }
+        let challenge = try #require(fromSecond.first)
+        for case .pathChallenge(let data) in try pair.frames(in: challenge) {
+            try pair.attack(from: .client, payload(.pathResponse(data)), onto: second)
+        }
         #expect(server.activePath.local == second)
         #expect(server.activePath.amplification == .lifted)
+        #expect(server.peerConnectionIDs.id(for: server.activePath.id) != server.peerConnectionIDs.id(for: previous.id))
         #expect(previous.validator.isValidated)
         #expect(server.statistics.peerMoves == 0)
         pair.drain()
@@ -310,5 +320,24 @@ import Testing
         try pair.attack(
             from: .client, payload(.retireConnectionID(sequence: other.sequence)), to: other.id, source: elsewhere)
         #expect(server.failure == .protocolViolation)
+    }
+
+    @Test("the old address is challenged also when the new one was validated beforehand (§9.3.3)")
+    func validatedStandby() throws {
+        let pair = try ConnectionPair.connected()
+        let (client, server) = (try pair.clientConnection, try pair.serverConnection)
+        try client.addLocalAddress(elsewhere, at: pair.now)
+        pair.run(for: .milliseconds(50))
+        try #require(server.networkPaths.map(\.isValidated) == [true, true])
+        try client.activate(elsewhere, at: pair.now)
+        let count = pair.sent.count
+        pair.run(for: .milliseconds(6))
+        #expect(server.activePath.remote == elsewhere)
+        let challenged = try pair.sent(by: .server, since: count).filter { sent in
+            try pair.frames(in: sent).contains { if case .pathChallenge = $0 { true } else { false } }
+        }
+        #expect(challenged.map(\.datagram.to) == [ConnectionPair.clientAddress])
+        pair.run(for: .milliseconds(50))
+        #expect(server.activePath.remote == elsewhere, "the client's answer is a probing packet")
     }
 }
