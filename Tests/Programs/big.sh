@@ -53,7 +53,7 @@ replace_sockets() {
     local number
     for number in $(seq "$1"); do
         sleep 0.7
-        kill -s USR1 "${started[endpoint]}" || true
+        python3 "$tests/support/control.py" "$XDG_RUNTIME_DIR/godwit.sock" rebind || true
         await 20 "socket $number of the local endpoint" grep -q "^mapping $((number + 1)) " "$work/nat.out"
     done
 }
