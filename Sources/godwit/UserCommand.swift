@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Configuration
 internal import EventLoop
+internal import LocalEndpoint
 internal import Primitives
 
 /// `godwit user`: who may use a gateway.
@@ -10,8 +11,11 @@ struct UserCommand: ParsableCommand {
         discussion: "A running gateway takes changes over without dropping anyone else.",
         subcommands: [Add.self, List.self, Remove.self])
 
-    /// Changes the users in one step, while other changes wait.
-    static func change(_ path: String, _ body: (inout UsersFile) throws(UsersError) -> Void) throws {
+    /// Changes the users in one step, while other changes wait, and tells a gateway that is running.
+    static func change(
+        _ configuration: GatewayConfiguration, _ body: (inout UsersFile) throws(UsersError) -> Void
+    ) throws {
+        let path = configuration.users
         let failure = try ConfigurationFile.withLock(on: path) { () throws(ConfigurationError) -> CommandFailure? in
             var users = try UsersFile.load(path)
             do throws(UsersError) {
@@ -27,6 +31,8 @@ struct UserCommand: ParsableCommand {
             return nil
         }
         if let failure { throw failure }
+        // Nobody answers where no gateway is running.
+        _ = ControlClient.ask("reload", at: configuration.control)
     }
 
     /// `godwit user add NAME`.
@@ -52,7 +58,7 @@ struct UserCommand: ParsableCommand {
             let invite = try configuration.invite(
                 token, identity: try configuration.identity(), name: name?.withDefaultPort(port))
             let now = Clock.unixTime()
-            try UserCommand.change(configuration.users) { (users) throws(UsersError) in
+            try UserCommand.change(configuration) { (users) throws(UsersError) in
                 try users.add(user, token: token, created: now)
             }
             print(invite.text)
@@ -85,7 +91,7 @@ struct UserCommand: ParsableCommand {
         @OptionGroup var file: GatewayConfigurationArgument
 
         func run() throws {
-            try UserCommand.change(try file.load(.process()).users) { (users) throws(UsersError) in
+            try UserCommand.change(try file.load(.process())) { (users) throws(UsersError) in
                 try users.remove(user)
             }
         }
