@@ -10,6 +10,8 @@ public final class GatewayProcess {
     static let drainLimit = Interval.seconds(10)
     /// How long CONNECTION_CLOSE has to leave after that.
     static let closeLimit = Interval.milliseconds(300)
+    /// How often it is looked whether the users have changed.
+    static let usersPoll = Interval.milliseconds(500)
     /// How often it is looked whether tunnels are left meanwhile.
     static let drainPoll = Interval.milliseconds(100)
 

@@ -29,6 +29,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private var control: ControlServer?
     private var reportEvents: MailboxEvents<WorkerReport>?
     private var stopTimer: TimerHandle?
+    private var watchTimer: TimerHandle?
+    private var usersFile: WatchedFile
     private var drainDeadline = Instant.origin
     private var collecting: [Int: StatusCollection] = [:]
     private var nextCollection = 0
@@ -55,10 +57,14 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         let configuration = options.configuration
         let material = try GatewayMaterial(configuration, ownAddresses: Self.ownAddresses())
         for warning in material.warnings(at: Clock.unixTime()) { log.warning("\(warning)") }
+        usersFile = WatchedFile(configuration.users)
         state = GatewayState(GatewayState.Policy(material, configuration.limits))
         let reports = try Mailbox<WorkerReport>()
         let setup = try Self.setup(configuration, material, state: state, log: log, reports: reports)
         stopTimer = loop.addTimer(self)
+        watchTimer = loop.addTimer(self)
+        _ = usersFile.hasChanged()
+        watchUsers()
         reportEvents = MailboxEvents(reports, on: loop, receiver: self)
         try startWorkers(setup, configuration)
         signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
@@ -168,7 +174,16 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         if let stopTimer { loop.arm(stopTimer, at: loop.now + interval) }
     }
 
+    /// `godwit user` changes the file; who was added comes in, who was removed is out, within a second.
+    private func watchUsers() {
+        if let watchTimer { loop.arm(watchTimer, at: loop.now + GatewayProcess.usersPoll) }
+    }
+
     func timerFired(_ timer: TimerHandle, at now: Instant) {
+        if timer == watchTimer {
+            if usersFile.hasChanged() { reload() }
+            return watchUsers()
+        }
         switch stage {
         case .serving: break
         case .draining: now >= drainDeadline ? closeConnections() : collect(for: .drain)

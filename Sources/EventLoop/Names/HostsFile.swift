@@ -35,7 +35,7 @@ struct HostsFile {
 }
 
 /// A small file that is read again when it has changed.
-struct WatchedFile {
+public struct WatchedFile {
     private struct Version: Equatable {
         var seconds: Int
         var nanoseconds: Int
@@ -47,10 +47,11 @@ struct WatchedFile {
     private var version: Version?
     private var wasChecked = false
 
-    init(_ path: String) { self.path = path }
+    /// Watches a path, whether or not there is a file.
+    public init(_ path: String) { self.path = path }
 
     /// Whether the file is another one than at the last call; at the first call it always is.
-    mutating func hasChanged() -> Bool {
+    public mutating func hasChanged() -> Bool {
         var status = stat()
         // Writes nothing but `status`; the path is used during the call only.
         let found = unsafe stat(path, &status) == 0
