@@ -131,7 +131,9 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
         stage = .ending
         switch last {
         case .linked(let link), .draining(let link, _): link.stop()
-        case .starting, .asking, .joined, .learning, .ending: break
+        // Standard input and output are given back as they were.
+        case .joined(let junction, _): junction.broken()
+        case .starting, .asking, .learning, .ending: break
         }
         if let timer { loop.arm(timer, at: loop.now + Self.closeLimit) }
     }
