@@ -144,7 +144,8 @@ struct RelayTests {
         pair.run()
         let origin = try #require(pair.gateway.sockets.values.first)
         slow.room = 0
-        let bytes = randomBytes(1 << 20, using: &generator)
+        // More than the stream's window and the ring hold together.
+        let bytes = randomBytes(4 << 20, using: &generator)
         origin.outgoing = bytes
         pair.run(turns: 20)
         // The ring and the stream's window are full, and nothing more was taken.
