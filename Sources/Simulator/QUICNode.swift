@@ -11,7 +11,7 @@ public final class QUICNode: VirtualNode {
     public enum LinkMonitoring: Sendable {
         /// Nothing: the scenario commands the connection itself.
         case ignored
-        /// Addresses that come are added as paths, those that go are removed.
+        /// Addresses that come are added as paths, those that go are removed; one that comes when none is left is used.
         case followed
     }
 
@@ -204,6 +204,10 @@ public final class QUICNode: VirtualNode {
         guard connection.isHandshakeComplete, connection.networkPaths.first?.path.local != local else { return }
         // Refused before the handshake is confirmed, when every usable address is added.
         try? connection.addLocalAddress(local, at: now)
+        guard let active = connection.networkPaths.first?.path.local.ip, !usableAddresses.contains(active) else {
+            return
+        }
+        try? connection.activate(local, at: now)
     }
 
     private func fillOutbox(at now: Instant) {

@@ -124,7 +124,6 @@ extension Connection {
         handshakeSummary = summary
         state = .established
         progress = .complete
-        handshakeDeadline = nil
         events.append(.handshakeCompleted)
         replenishConnectionIDs()
         if role == .server {
@@ -144,6 +143,8 @@ extension Connection {
     private func handshakeConfirmed(at now: Instant) {
         guard progress == .complete else { return }
         progress = .confirmed
+        // A client whose Finished does not reach the server has no connection yet.
+        handshakeDeadline = nil
         oneRTTKeys.handshakeConfirmed()
         // RFC 9001 §4.9.2: Handshake keys go when the handshake is confirmed.
         discard(.handshake, at: now)

@@ -31,6 +31,7 @@ extension Connection {
         path.destinationOfPeer = arrival.destination
         path.datagramReceived(at: now)
         paths.append(path)
+        continueBooks(on: path)
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
         beginValidation(of: path, at: now)
         releasePaths(besides: path, at: now)
@@ -58,12 +59,10 @@ extension Connection {
         let previous = activePath
         pathToFollow = nil
         if previous.validator.isValidated { lastValidatedPath = previous }
-        if path.remote.ip == previous.remote.ip, path.local == previous.local, !path.validator.isValidated {
-            // RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
-            path.adoptBooks(of: previous)
-        }
+        continueBooks(on: path)
         leave(previous, at: now)
         activePath = path
+        if path.validator.isValidated { giveUpFormerAddresses(of: path, at: now) }
         // RFC 9000 §9.3: sends to the new address and validates it.
         if !path.validator.isValidated { beginValidation(of: path, at: now) }
         if path.remote != previous.remote {
@@ -74,6 +73,21 @@ extension Connection {
         }
         afterSwitch(to: path, at: now)
         events.append(.path(.activated(PathDescription(path))))
+    }
+
+    /// RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
+    private func continueBooks(on path: NetworkPath) {
+        guard path.remote.ip == activePath.remote.ip, path.local == activePath.local, !path.validator.isValidated else {
+            return
+        }
+        path.adoptBooks(of: activePath)
+    }
+
+    /// A client whose NAT has rebound is to be found at one address only: what was sent to another has not arrived since.
+    private func giveUpFormerAddresses(of path: NetworkPath, at now: Instant) {
+        for former in paths.paths where peerConnectionIDs.areShared(by: path.id, former.id) {
+            sendAgainEverything(sentOn: former, at: now)
+        }
     }
 
     /// What is in flight on a path that has stopped answering is not waited for: it goes out again on the next one. A path
@@ -160,10 +174,7 @@ extension Connection {
         events.append(.path(.validated(PathDescription(path))))
         if path === activePath {
             lastValidatedPath = nil
-            // The client's NAT has rebound: what was sent to the address before has not arrived since.
-            for former in paths.paths where peerConnectionIDs.areShared(by: path.id, former.id) {
-                sendAgainEverything(sentOn: former, at: now)
-            }
+            giveUpFormerAddresses(of: path, at: now)
         }
         releasePaths(besides: path, at: now)
         if path === pathToFollow { peerMoved(to: path, at: now) }

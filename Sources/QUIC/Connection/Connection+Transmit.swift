@@ -23,8 +23,9 @@ extension Connection {
             case .closed, .draining: nil
             case .closing(let closing): closing.shouldSend ? closeTransmission(closing, &buffer, at: now) : nil
             case .handshaking, .established:
-                probeTransmission(&buffer, at: now) ?? dataTransmission(&buffer, at: now)
-                    ?? mtuTransmission(&buffer, at: now)
+                // A transfer that fills the window would leave no room for an MTU probe behind it.
+                probeTransmission(&buffer, at: now) ?? mtuTransmission(&buffer, at: now)
+                    ?? dataTransmission(&buffer, at: now)
             }
         updateLossDeadline(at: now)
         statistics.keyUpdates = oneRTTKeys.updateCount
@@ -38,27 +39,27 @@ extension Connection {
 
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
-        let ecn = path.ecn.codepoint
         let room = min(buffer.count, Self.maximumTransmission, sendingRoom(on: path))
-        var run = SealedRun()
+        var batch = OutgoingBatch()
         var segmentSize = 0
         var position = 0
         pacingDeadline = nil
         for segment in 0..<Self.maximumSegments {
             let limit = min(segment == 0 ? datagramSize(on: path) : segmentSize, room - position)
             let size = writeDatagram(
-                into: &buffer, from: position, to: position + limit, on: path, ecn: ecn, run: &run, at: now)
+                into: &buffer, from: position, to: position + limit, on: path, of: &batch, at: now)
             position += size
             if segment == 0 { segmentSize = size }
             // A datagram that is not full has taken everything there was.
             guard size > 0, size == limit else { break }
         }
-        oneRTTKeys.protectHeaders(of: &run, in: &buffer)
+        oneRTTKeys.protectHeaders(of: &batch.run, in: &buffer)
         guard position > 0 else {
             if pacingDeadline == nil { path.applicationLimited() }
             return nil
         }
-        return transmission(on: path, ecn: ecn, segmentSize: segmentSize, byteCount: position, at: now)
+        return transmission(
+            on: path, ecn: batch.ecn ?? .notCapable, segmentSize: segmentSize, byteCount: position, at: now)
     }
 
     /// Bytes that may be sent on a path as far as its address goes; 0 while too few are allowed, or while the peer has given
@@ -80,12 +81,11 @@ extension Connection {
     /// Writes a datagram of data: while the handshake lasts one packet of each level that has something to send
     /// (RFC 9000 §12.2), then one 1-RTT packet. Returns its size, 0 when there is nothing to send.
     private func writeDatagram(
-        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath, ecn: ECN,
-        run: inout SealedRun, at now: Instant
+        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath,
+        of batch: inout OutgoingBatch, at now: Instant
     ) -> Int {
         guard initial != nil || handshake != nil else {
-            return writeOneRTTDatagram(
-                into: &buffer, from: start, to: limit, on: path, ecn: ecn, run: &run, at: now)
+            return writeOneRTTDatagram(into: &buffer, from: start, to: limit, on: path, of: &batch, at: now)
         }
         var packets: [OutgoingPacket] = []
         for space in spacesWithWriteKeys {
@@ -95,33 +95,35 @@ extension Connection {
                 at: now)
             if let packet { packets.append(packet) }
         }
-        return seal(packets, in: &buffer, from: start, to: limit, ecn: ecn, run: &run, at: now)
+        return seal(packets, in: &buffer, from: start, to: limit, of: &batch, at: now)
     }
 
     private func writeOneRTTDatagram(
-        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath, ecn: ECN,
-        run: inout SealedRun, at now: Instant
+        into buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, on path: NetworkPath,
+        of batch: inout OutgoingBatch, at now: Instant
     ) -> Int {
         let plan = PacketPlan.data(allowance(in: application, on: path, at: now))
         guard
             let packet = writePacket(
                 in: application, plan, into: &buffer, from: start, to: limit, on: path, at: now)
         else { return 0 }
-        seal(packet, in: &buffer, ecn: ecn, run: &run, at: now)
+        let ecn = batch.chooseECN(for: packet)
+        seal(packet, in: &buffer, ecn: ecn, run: &batch.run, at: now)
         return packet.size
     }
 
     /// Seals the coalesced packets of a datagram, expanded as the first of them demands; returns the datagram's size.
     private func seal(
-        _ packets: [OutgoingPacket], in buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int, ecn: ECN,
-        run: inout SealedRun, at now: Instant
+        _ packets: [OutgoingPacket], in buffer: inout MutableSpan<UInt8>, from start: Int, to limit: Int,
+        of batch: inout OutgoingBatch, at now: Instant
     ) -> Int {
         guard var last = packets.last else { return 0 }
         if packets.contains(where: \.wantsExpansion) {
             pad(&last, to: min(limit, start + TransportLimits.minimumDatagramSize), in: &buffer)
         }
-        for packet in packets.dropLast() { seal(packet, in: &buffer, ecn: ecn, run: &run, at: now) }
-        seal(last, in: &buffer, ecn: ecn, run: &run, at: now)
+        let ecn = batch.chooseECN(for: packets.first(where: \.kind.isAckEliciting) ?? last)
+        for packet in packets.dropLast() { seal(packet, in: &buffer, ecn: ecn, run: &batch.run, at: now) }
+        seal(last, in: &buffer, ecn: ecn, run: &batch.run, at: now)
         return packets.dropLast().reduce(0) { $0 + $1.size } + last.size
     }
 
@@ -152,7 +154,8 @@ extension Connection {
         guard progress == .confirmed, path.validator.isValidated, path.windowAvailable > 0,
             let size = path.mtu.nextProbeSize(at: now), size <= buffer.count
         else { return nil }
-        return transmission(.mtuProbe(size: size), expandedTo: size, limit: size, on: path, &buffer, at: now)
+        return transmission(
+            .mtuProbe(size: size), ecn: path.ecn.codepoint, expandedTo: size, limit: size, on: path, &buffer, at: now)
     }
 
     /// RFC 9000 §8.2: challenges and answers, each on its own path.
@@ -168,7 +171,8 @@ extension Connection {
             // RFC 9000 §9.3.3: on the active path the answer is non-probing, so that the peer stays with this path.
             let plan = PacketPlan.path(
                 challenge: challenge, responses: path.challenges.takeAll(), ping: path === activePath)
-            let sent = transmission(plan, expandedTo: size, limit: limit, on: path, &buffer, at: now)
+            // What is tested is whether the path works, not what it does to ECN marks: that is left to data.
+            let sent = transmission(plan, ecn: .notCapable, expandedTo: size, limit: limit, on: path, &buffer, at: now)
             if let challenge, let sent {
                 path.validator.challengeSent(challenge, datagramSize: sent.byteCount, at: now)
             }
@@ -183,14 +187,13 @@ extension Connection {
     }
 
     private func transmission(
-        _ plan: PacketPlan, expandedTo size: Int, limit: Int, on path: NetworkPath, _ buffer: inout MutableSpan<UInt8>,
-        at now: Instant
+        _ plan: PacketPlan, ecn: ECN, expandedTo size: Int, limit: Int, on path: NetworkPath,
+        _ buffer: inout MutableSpan<UInt8>, at now: Instant
     ) -> Transmission? {
         guard
             var packet = writePacket(in: application, plan, into: &buffer, from: 0, to: limit, on: path, at: now)
         else { return nil }
         pad(&packet, to: size, in: &buffer)
-        let ecn = path.ecn.codepoint
         var run = SealedRun()
         seal(packet, in: &buffer, ecn: ecn, run: &run, at: now)
         oneRTTKeys.protectHeaders(of: &run, in: &buffer)
@@ -226,9 +229,9 @@ extension Connection {
             packet.wantsExpansion = role == .client && space.level == .initial
             packets.append(packet)
         }
-        var run = SealedRun()
-        let size = seal(packets, in: &buffer, from: 0, to: limit, ecn: .notCapable, run: &run, at: now)
-        oneRTTKeys.protectHeaders(of: &run, in: &buffer)
+        var batch = OutgoingBatch(ecn: .notCapable)
+        let size = seal(packets, in: &buffer, from: 0, to: limit, of: &batch, at: now)
+        oneRTTKeys.protectHeaders(of: &batch.run, in: &buffer)
         guard size > 0 else { return nil }
         return transmission(on: path, ecn: .notCapable, segmentSize: size, byteCount: size, at: now)
     }

@@ -48,3 +48,26 @@ struct OutgoingPacket {
         kind = .ackEliciting
     }
 }
+
+/// What the datagrams of one transmission have in common.
+struct OutgoingBatch {
+    /// The 1-RTT packets whose headers are still to be protected.
+    var run = SealedRun()
+    /// The codepoint of all of them, since the kernel takes one for a whole batch; nil before the first packet is sealed.
+    private(set) var ecn: ECN?
+
+    /// A batch whose codepoint its first packet decides.
+    init() {}
+
+    /// A batch that leaves with this codepoint.
+    init(ecn: ECN) { self.ecn = ecn }
+
+    /// The codepoint that `packet` leaves with.
+    mutating func chooseECN(for packet: OutgoingPacket) -> ECN {
+        if let ecn { return ecn }
+        let validator = packet.path.ecn
+        let chosen = packet.kind.isAckEliciting ? validator.codepoint : validator.codepointOfAcknowledgements
+        ecn = chosen
+        return chosen
+    }
+}

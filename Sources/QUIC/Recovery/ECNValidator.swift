@@ -9,7 +9,8 @@ import Primitives
 ///      └── counts wrong or missing, all marks lost ───┴───► failed ◄─────────┘ counts wrong or missing,
 ///                                                                              the first ten all CE
 /// ```
-/// Counts that add up while testing lead to capable at once.
+/// Counts that add up while testing lead to capable at once. A capable path that stops answering is paused: nothing is
+/// marked until something is acknowledged, and then it is tested anew.
 struct ECNValidator: Equatable, Sendable {
     /// Packets that are marked before anything is known (RFC 9000 appendix A.4).
     static let testingPackets = 10
@@ -18,6 +19,7 @@ struct ECNValidator: Equatable, Sendable {
         case testing
         case unknown
         case capable
+        case paused
         case failed
     }
 
@@ -27,11 +29,15 @@ struct ECNValidator: Equatable, Sendable {
     private var markedArrived = 0
     private var hasArrivedUnchanged = false
 
-    /// The codepoint with which packets leave now.
+    /// The codepoint with which packets without an ack-eliciting frame leave now. They are no test, since nothing tells
+    /// when they are lost: an end that only receives would go on for ten lost acknowledgements.
+    var codepointOfAcknowledgements: ECN { state == .capable ? .ect0 : .notCapable }
+
+    /// The codepoint with which ack-eliciting packets leave now.
     var codepoint: ECN {
         switch state {
         case .testing, .capable: .ect0
-        case .unknown, .failed: .notCapable
+        case .unknown, .paused, .failed: .notCapable
         }
     }
 
@@ -46,7 +52,11 @@ struct ECNValidator: Equatable, Sendable {
     /// Notes that nothing is heard of what was sent. RFC 9000 appendix A.4 lets marks go on for three probe timeouts; a
     /// handshake on a path that drops them would be over by then.
     mutating func probeTimedOut() {
-        if state == .testing, markedSent > 0 { state = .unknown }
+        switch state {
+        case .testing: if markedSent > 0 { state = .unknown }
+        case .capable: state = .paused
+        case .unknown, .paused, .failed: break
+        }
     }
 
     /// Notes the loss of a packet that left with ECT(0).
@@ -66,6 +76,7 @@ struct ECNValidator: Equatable, Sendable {
         -> Congestion
     {
         if state == .failed { return .none }
+        if state == .paused { testAnew() }
         guard let increase, let total else {
             // RFC 9000 §13.4.2.1: marked packets acknowledged without counts: the peer or the path takes no part.
             if newlyMarked > 0 { state = .failed }
@@ -88,6 +99,12 @@ struct ECNValidator: Equatable, Sendable {
             return .none
         }
         return increase.congestionExperienced > 0 ? .experienced : .none
+    }
+
+    private mutating func testAnew() {
+        state = .testing
+        markedSent = 0
+        markedLost = 0
     }
 
     /// Whether all of the first packets arrived with CE: no queue is that long for so little, something on the way writes

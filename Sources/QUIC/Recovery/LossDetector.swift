@@ -123,6 +123,10 @@ struct LossDetector {
         var largest: Newest?
         var elicited = false
         var markedNewly = 0
+        /// The path that the packets with ECT(0) left on; nil when there are none.
+        var markedPath: NetworkPathID?
+        /// Whether they left on several.
+        var isMarkedOnSeveral = false
         /// The path of the packet settled last, and the largest number on it since it was turned to.
         var pathID: NetworkPathID?
         var path: NetworkPath?
@@ -133,6 +137,15 @@ struct LossDetector {
             var timeSent: Instant
             var path: NetworkPathID
         }
+
+        mutating func noteMarked(on path: NetworkPathID) {
+            markedNewly += 1
+            if let markedPath, markedPath != path { isMarkedOnSeveral = true }
+            markedPath = path
+        }
+
+        /// Whether what an ACK counts can be laid to the path of its largest packet.
+        var isMarkedOnLargest: Bool { !isMarkedOnSeveral && (markedPath == nil || markedPath == largest?.path) }
     }
 
     private mutating func settle(
@@ -140,7 +153,7 @@ struct LossDetector {
         into outcome: inout AckOutcome
     ) {
         let record = ledger[number]
-        if record.ecn == .ect0 { settling.markedNewly += 1 }
+        if record.ecn == .ect0 { settling.noteMarked(on: record.path) }
         if record.kind.isAckEliciting { settling.elicited = true }
         if number >= settling.largest?.number ?? 0 {
             settling.largest = .init(number: number, timeSent: record.timeSent, path: record.path)
@@ -206,9 +219,11 @@ struct LossDetector {
         // RFC 9000 §13.4.2.1: ACKs that arrive out of order must not fail validation.
         guard settling.isNewLargest, let largest = settling.largest, let path = paths[largest.path] else { return }
         let increase = ack.ecn.flatMap { ecnCounts.increase(to: $0) }
+        if let counts = ack.ecn { ecnCounts = counts }
+        // RFC 9000 §13.4.2: ECN is validated for each path. The counts of packets that left on another say nothing of this one.
+        guard settling.isMarkedOnLargest else { return }
         let congestion = path.books.ecn.acknowledged(
             newlyMarked: settling.markedNewly, increase: increase, total: ack.ecn, sentMarked: markedSent)
-        if let counts = ack.ecn { ecnCounts = counts }
         guard congestion == .experienced else { return }
         outcome.congestionMarked = largest.path
         path.books.congestion.congestionExperienced(sentAt: largest.timeSent, at: now)

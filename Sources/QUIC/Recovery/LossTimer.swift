@@ -6,13 +6,15 @@ import Primitives
 struct LossTimer: Equatable, Sendable {
     /// The largest exponent of the back-off, a factor of 1,024.
     static let maximumBackoffExponent = 10
-    /// The longest time between two probes of a handshake, which ends by its own timeout.
-    static let maximumHandshakeProbeInterval = Interval.seconds(60)
-    /// The longest time between two probes later, unless the probe timeout itself is longer.
+    /// The longest time between two probes; a connection that is silent longer ends by its idle timeout.
+    static let longestProbeInterval = Interval.seconds(60)
+    /// The longest time between the first `frequentProbes` of a confirmed connection, unless the probe timeout is longer.
     ///
-    /// RFC 9002 §6.2.1 not followed: doubling without end, an outage of seconds would go on for as long again when service
-    /// is back. Two packets a second do no harm to any network, and the idle timeout ends them.
-    static let maximumProbeInterval = Interval.seconds(1)
+    /// RFC 9002 §6.2.1 not followed: doubling from the start, an outage of seconds would go on for as long again when
+    /// service is back. Two packets a second do no harm to any network.
+    static let frequentProbeInterval = Interval.seconds(1)
+    /// Probes before the time between them doubles again: about as many as the usual idle timeout has seconds.
+    static let frequentProbes = 32
 
     /// What the timer needs to know of a packet number space.
     struct SpaceState: Equatable, Sendable {
@@ -159,11 +161,16 @@ struct LossTimer: Equatable, Sendable {
     }
 
     private func backedOff(_ timeout: Interval, _ handshake: Handshake) -> Interval {
-        let longest =
-            switch handshake {
-            case .initial, .handshaking: Self.maximumHandshakeProbeInterval
-            case .confirmed: Self.maximumProbeInterval
-            }
-        return min(timeout * (1 << Int64(min(probeCount, Self.maximumBackoffExponent))), max(longest, timeout))
+        var (unit, doublings) = (timeout, probeCount)
+        if handshake == .confirmed {
+            let frequent = max(Self.frequentProbeInterval, timeout)
+            if probeCount < Self.frequentProbes { return min(doubled(timeout, probeCount), frequent) }
+            (unit, doublings) = (frequent, probeCount - Self.frequentProbes)
+        }
+        return min(doubled(unit, doublings), max(Self.longestProbeInterval, timeout))
+    }
+
+    private func doubled(_ interval: Interval, _ times: Int) -> Interval {
+        interval * (1 << Int64(min(times, Self.maximumBackoffExponent)))
     }
 }

@@ -103,9 +103,12 @@ struct RecoveryLossTimerTests {
         }
         #expect(
             deadlines == [300, 600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 60_000, 60_000].map { at($0) })
-        for _ in 0..<100 { timer.probed(at: at(0)) }
-        #expect(deadline(.handshaking) == at(60_000))
         #expect(deadline(.confirmed) == at(1_000))
+        for _ in 10..<34 { timer.probed(at: at(0)) }
+        #expect(deadline(.confirmed) == at(4_000))
+        for _ in 34..<110 { timer.probed(at: at(0)) }
+        #expect(deadline(.handshaking) == at(60_000))
+        #expect(deadline(.confirmed) == at(60_000))
         timer.acknowledged(.pending, at: at(5))
         #expect(timer.probeCount == 110, "a server may not have validated the client's address")
         timer.acknowledged(.complete, at: at(5))
