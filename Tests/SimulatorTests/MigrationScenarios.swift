@@ -133,4 +133,81 @@ struct MigrationScenarios {
                 }
             })
     }
+
+    /// ngtcp2#2259: a path that was given up can be had again.
+    @Test(arguments: Flow.allCases)
+    func mayComeBackToAnAddressThatWasGone(flow: Flow) {
+        play(
+            Scenario("\(flow), Wi-Fi goes and comes back") { stage in
+                let receiver = BulkReceiver(3_000_000)
+                let (client, server) = flow.applications(3_000_000, receiver)
+                let scene = try RoamingScene(stage, client: client, server: server, QUICOptions.steady)
+                scene.add(RoamingScene.cellular, at: .milliseconds(50))
+                scene.remove(RoamingScene.wifi, at: .milliseconds(150))
+                scene.add(RoamingScene.wifi, at: .milliseconds(300))
+                scene.activate(RoamingScene.wifi, at: .milliseconds(400))
+                stage.completes(within: .milliseconds(1_000))
+                stage.expectStall(
+                    of: receiver, from: .milliseconds(150), to: .milliseconds(700), atMost: .milliseconds(2 * 60 + 50))
+            })
+    }
+
+    /// quinn#2309: what is in flight is in the books of the path that it left on.
+    @Test(arguments: Flow.allCases)
+    func leavesNoBytesInFlightBehind(flow: Flow) {
+        play(
+            Scenario("\(flow), the books of both paths afterwards") { stage in
+                let receiver = BulkReceiver(1_000_000)
+                let (client, server) = flow.applications(1_000_000, receiver)
+                let lossy = LinkConditions.wifi.with { $0.loss = .random(0.02) }
+                let scene = try RoamingScene(stage, wifi: lossy, client: client, server: server)
+                scene.add(RoamingScene.cellular, at: .milliseconds(250))
+                for (index, time) in stride(from: 350, to: 750, by: 100).enumerated() {
+                    scene.activate(
+                        index % 2 == 0 ? RoamingScene.cellular : RoamingScene.wifi, at: .milliseconds(Int64(time)))
+                }
+                stage.completes(within: .seconds(4))
+                stage.continues(for: .seconds(5))
+                for node in [scene.pair.client, scene.pair.server] {
+                    stage.expect("nothing in flight") {
+                        node.connection?.networkPaths.allSatisfy { $0.bytesInFlight == 0 } ?? false
+                    }
+                }
+            })
+    }
+
+    /// A link monitor that says which address is gone, and a node that does what it says.
+    @Test(arguments: Flow.allCases)
+    func followsItsLinkMonitor(flow: Flow) {
+        play(
+            Scenario("\(flow), the Wi-Fi link goes down") { stage in
+                let receiver = BulkReceiver(2_000_000)
+                let (client, server) = flow.applications(2_000_000, receiver)
+                let scene = try RoamingScene(stage, client: client, server: server, QUICOptions.steady)
+                scene.pair.client.linkMonitoring = .followed
+                stage.at(.milliseconds(150)) { $0.set(.down, of: scene.wifiLink) }
+                stage.completes(within: .milliseconds(1_100))
+                stage.expectStall(
+                    of: receiver, from: .milliseconds(150), to: .milliseconds(700), atMost: .milliseconds(2 * 60 + 50))
+            })
+    }
+
+    /// All networks gone for five seconds, then another one: the stall is the outage and little more.
+    @Test(arguments: Flow.allCases)
+    func goesOnWithTheFirstNetworkAfterAnOutage(flow: Flow) {
+        play(
+            Scenario("\(flow), five seconds without any network") { stage in
+                let receiver = BulkReceiver(1_000_000)
+                let (client, server) = flow.applications(1_000_000, receiver)
+                let pair = try stage.quic(over: .wifi, client: client, server: server, QUICOptions.steady)
+                pair.client.linkMonitoring = .followed
+                stage.at(.milliseconds(120)) { $0.removeAddress(RoamingScene.wifi.ip, from: pair.clientPlace.host) }
+                stage.at(.milliseconds(5_120)) {
+                    $0.attach(pair.clientPlace.host, at: RoamingScene.cellular.ip, named: "cellular", .cellular)
+                }
+                stage.completes(within: .milliseconds(6_800))
+                stage.expectStall(
+                    of: receiver, from: .milliseconds(120), to: .milliseconds(6_800), atMost: .milliseconds(5_400))
+            })
+    }
 }

@@ -138,9 +138,9 @@ import Testing
         let id = try #require(client.openStream(.unidirectional))
         pair.passes = { _, _ in false }
         client.write([1].span, to: id)
-        pair.run(for: .seconds(60))
+        pair.run(for: .seconds(600))
         let count = pair.sent.count
-        pair.run(for: LossTimer.maximumProbeInterval * 100)
+        pair.run(for: LossTimer.longestProbeInterval * 100)
         #expect(client.state == .established)
         #expect((198...202).contains(pair.sent(by: .client, since: count).count))
     }
