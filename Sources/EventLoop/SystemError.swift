@@ -24,6 +24,7 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         case resolve = "set up name resolution"
         case route = "find a route"
         case listInterfaces = "list network interfaces"
+        case watchLinks = "watch the network interfaces"
     }
 
     /// What it was tried on.

@@ -148,4 +148,19 @@ int gw_interfaces(gw_interface *out, int capacity);
 /// The local address that the routing table picks toward `remote`; nothing is sent.
 int gw_route(const gw_address *remote, gw_address *local, uint32_t *mtu);
 
+// MARK: The routing socket (Netlink.c)
+
+enum {
+    GW_NETLINK_LINKS,
+    GW_NETLINK_ADDRESSES,
+    GW_NETLINK_ROUTES,
+};
+
+/// A socket that hears of changes of links, addresses and routes; needs no privilege.
+int gw_netlink_open(void);
+/// Asks for everything of one kind; one question at a time, until its answer is complete.
+int gw_netlink_dump(int fd, int what, uint32_t sequence);
+/// One datagram of messages from the kernel. ENOBUFS: some were lost; EMSGSIZE: this one was longer than the buffer.
+intptr_t gw_netlink_receive(int fd, void *buffer, size_t capacity);
+
 #endif

@@ -11,4 +11,8 @@ void faults_refuse_segmentation(int error);
 /// The next `count` accepts fail with `error`.
 void faults_refuse_accepts(int count, int error);
 
+/// Runs `body` on a thread of its own in a new network namespace, which has a loopback that is down and nothing else,
+/// and waits for its end. Returns 0, or an errno where the system refuses.
+int faults_run_in_new_network(void (*body)(void *), void *context);
+
 #endif

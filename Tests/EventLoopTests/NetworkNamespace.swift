@@ -1,0 +1,58 @@
+import CFaults
+import Glibc
+
+/// A network of its own for one test, with interfaces that the test makes and unmakes. Needs root.
+enum NetworkNamespace {
+    /// Whether this process may make one.
+    static var isPermitted: Bool { geteuid() == 0 }
+    /// What a test that is skipped says.
+    static let need = "network namespaces need root: run the tests as root to have links come and go"
+
+    private final class Body {
+        let run: () throws -> Void
+        var error: (any Error)?
+        init(_ run: @escaping () throws -> Void) { self.run = run }
+    }
+
+    /// A command of the system that failed, or the refusal of a namespace.
+    struct Failure: Error {
+        var command: String
+        var status: Int32
+    }
+
+    /// Runs `body` on a thread in a new namespace. Expectations belong behind it, on the test's own thread.
+    static func run<Result>(_ body: @escaping () throws -> Result) throws -> Result {
+        var result: Result?
+        let boxed = Body { result = try body() }
+        // The box outlives the call, which waits for the thread.
+        let status = withExtendedLifetime(boxed) {
+            unsafe faults_run_in_new_network(
+                { context in
+                    guard let context = unsafe context else { return }
+                    let boxed = unsafe Unmanaged<Body>.fromOpaque(context).takeUnretainedValue()
+                    do { try boxed.run() } catch { boxed.error = error }
+                }, Unmanaged.passUnretained(boxed).toOpaque())
+        }
+        if let error = boxed.error { throw error }
+        guard let result else { throw Failure(command: "unshare", status: status) }
+        return result
+    }
+
+    /// Runs `ip` with several lines of commands, one process for all.
+    static func ip(_ lines: String...) throws {
+        let text = lines.joined(separator: "\n") + "\n"
+        // The calls copy the texts; the pipe is closed once.
+        let status = unsafe popen("ip -batch -", "w").map { pipe in
+            _ = unsafe fputs(text, pipe)
+            return unsafe pclose(pipe)
+        }
+        guard status == 0 else { throw Failure(command: String(text.prefix(200)), status: status ?? -1) }
+    }
+
+    /// A pair of links `near` and `far`, both up; `near` has the address 192.0.2.1/24.
+    static func makeLinks() throws {
+        try ip(
+            "link set lo up", "link add near type veth peer name far", "link set near up", "link set far up",
+            "addr add 192.0.2.1/24 dev near")
+    }
+}
