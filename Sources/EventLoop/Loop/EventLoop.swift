@@ -15,6 +15,12 @@ public protocol TurnHandler: AnyObject {
     func turnEnded(at now: Instant)
 }
 
+/// What is called when the machine, or this process, stood still for a while.
+public protocol SuspensionHandler: AnyObject {
+    /// About so much time has passed in which nothing ran; called before the timers of that time.
+    func wokeUp(after pause: Interval, at now: Instant)
+}
+
 /// One thread's loop around one `event_base` of libevent: readiness, timers, signals.
 ///
 /// It belongs to the thread that created it; the only way in from another thread is a `Mailbox`. One wake-up is one *turn*:
@@ -35,6 +41,10 @@ public final class EventLoop {
     /// By the timer's slot.
     private var timerHandlers: [(any TimerHandler)?] = []
     private var turnHandlers: [any TurnHandler] = []
+    private var suspensionHandlers: [any SuspensionHandler] = []
+    var suspension = SuspensionDetector()
+    /// Found at the beginning of this turn.
+    private var pause: Interval?
     /// Descriptors that the system cannot wait for, such as regular files: they are always ready.
     private var alwaysReady: [FileDescriptorEvents] = []
 
@@ -93,6 +103,17 @@ public final class EventLoop {
     /// Removes a handler that was added.
     public func removeTurnHandler(_ handler: any TurnHandler) { turnHandlers.removeAll { $0 === handler } }
 
+    /// Adds what is called after the machine slept.
+    public func addSuspensionHandler(_ handler: any SuspensionHandler) {
+        if suspensionHandlers.isEmpty { suspension = SuspensionDetector(timeAsleep: Clock.timeAsleep()) }
+        suspensionHandlers.append(handler)
+    }
+
+    /// Removes a handler that was added.
+    public func removeSuspensionHandler(_ handler: any SuspensionHandler) {
+        suspensionHandlers.removeAll { $0 === handler }
+    }
+
     // MARK: Timers
 
     /// Creates a timer, not armed. The loop keeps `handler` until the timer is removed.
@@ -133,6 +154,9 @@ public final class EventLoop {
         isInTurn = true
         turnCount &+= 1
         now = max(now, Clock.monotonic())
+        if !suspensionHandlers.isEmpty {
+            pause = suspension.turnBegan(at: now, timeAsleep: Clock.timeAsleep(), nextDeadline: timers.nextDeadline)
+        }
         // The events of this wake-up are queued already: the end of the turn goes behind them.
         unsafe gw_event_activate(turnEnd)
     }
@@ -145,6 +169,10 @@ public final class EventLoop {
     fileprivate func finishTurn() {
         wantsTurnSoon = false
         serveAlwaysReady()
+        if let pause {
+            self.pause = nil
+            for handler in suspensionHandlers { handler.wokeUp(after: pause, at: now) }
+        }
         let end = timers.nextSequence
         while let timer = timers.takeDue(at: now, armedBefore: end) {
             timerHandlers[Int(timer.slot)]?.timerFired(timer, at: now)
