@@ -1,5 +1,6 @@
 #include "Private.h"
 
+#include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
@@ -35,12 +36,23 @@ static int configure(int fd, const gw_address *local, int flags) {
     return result;
 }
 
-int gw_udp_open(const gw_address *local, int flags) {
+// Unprivileged since Linux 5.7, while no other device is bound. A refusal leaves the route to the routing table.
+static int keep_to_device(int fd, const char *device, int *keeps) {
+    if (!device) return 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) < 0)
+        return errno == ENODEV ? -ENODEV : 0;
+    *keeps = 1;
+    return 0;
+}
+
+int gw_udp_open(const gw_address *local, const char *device, int flags, int *keeps_to_device) {
+    *keeps_to_device = 0;
     int fd = gw_socket(local, SOCK_DGRAM);
     if (fd < 0) return fd;
     struct sockaddr_storage address;
     socklen_t length = gw_to_sockaddr(local, &address);
     int result = configure(fd, local, flags);
+    if (result == 0) result = keep_to_device(fd, device, keeps_to_device);
     if (result == 0 && bind(fd, (struct sockaddr *)&address, length) < 0) result = -errno;
     if (result < 0) {
         close(fd);
@@ -193,6 +205,40 @@ int gw_receive_batch_drop_truncated(gw_receive_batch *batch, int count) {
             dropped++;
         }
     return dropped;
+}
+
+int gw_udp_report_network_errors(int fd, int family, int on) {
+    int result = family == 4 ? gw_set_int(fd, IPPROTO_IP, IP_RECVERR, on) : gw_set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, on);
+    if (result == 0 && !on) {
+        // The queue was emptied by the kernel; the pending error would fail the next call.
+        int pending;
+        socklen_t length = sizeof pending;
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &length);
+    }
+    return result;
+}
+
+int gw_udp_take_network_error(int fd, gw_address *to) {
+    struct sockaddr_storage address;
+    _Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE + sizeof(struct sock_extended_err) + sizeof address];
+    for (;;) {
+        memset(&address, 0, sizeof address);
+        struct msghdr message = {
+            .msg_name = &address, .msg_namelen = sizeof address, .msg_control = control, .msg_controllen = sizeof control};
+        ssize_t n = recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+        if (n < 0) return errno == EINTR ? -EAGAIN : -errno;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+            int is_v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
+            int is_v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR;
+            if (!is_v4 && !is_v6) continue;
+            struct sock_extended_err error;
+            memcpy(&error, CMSG_DATA(c), sizeof error);
+            // What this machine found out by itself was the result of a send.
+            if (error.ee_origin != SO_EE_ORIGIN_ICMP && error.ee_origin != SO_EE_ORIGIN_ICMP6) continue;
+            gw_from_sockaddr(&address, to);
+            return (int)error.ee_errno;
+        }
+    }
 }
 
 // MARK: Sending

@@ -49,6 +49,22 @@ enum NetworkNamespace {
         guard status == 0 else { throw Failure(command: String(text.prefix(200)), status: status ?? -1) }
     }
 
+    /// Packets that an interface of this namespace has sent.
+    static func packetsSent(by interface: String) throws -> Int {
+        let command = "awk '$1 == \"\(interface):\" { print $11 }' /proc/thread-self/net/dev"
+        // The pipe is closed once, and the line fits into the buffer.
+        let line = unsafe popen(command, "r").map { pipe in
+            var line = [CChar](repeating: 0, count: 64)
+            _ = unsafe fgets(&line, Int32(line.count), pipe)
+            unsafe pclose(pipe)
+            return line.prefix { $0 > 32 }.map { UInt8($0) }
+        }
+        guard let line, let count = Int(String(decoding: line, as: UTF8.self)) else {
+            throw Failure(command: command, status: -1)
+        }
+        return count
+    }
+
     /// A pair of links `near` and `far`, both up; `near` has the address 192.0.2.1/24.
     static func makeLinks() throws {
         try ip(

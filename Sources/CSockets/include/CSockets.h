@@ -82,7 +82,9 @@ enum {
     GW_UDP_NO_RECEIVE_OFFLOAD = 2,   // leave UDP_GRO off
 };
 
-int gw_udp_open(const gw_address *local, int flags);
+/// `device` names the interface that the socket keeps to, or is NULL. `*keeps_to_device` tells whether the system allowed
+/// it; where it does not, the socket is bound to its address alone.
+int gw_udp_open(const gw_address *local, const char *device, int flags, int *keeps_to_device);
 /// Asks for socket buffers of `receive` and `send` bytes and reports what was got.
 void gw_udp_set_buffers(int fd, int receive, int send, int *got_receive, int *got_send);
 /// Whether UDP_GRO could be switched on.
@@ -130,6 +132,11 @@ intptr_t gw_udp_send(int fd, const gw_outgoing *outgoing);
 int gw_udp_send_many(int fd, const gw_outgoing *outgoing, int count);
 /// Sends up to GW_SEND_BATCH datagrams of one entry with one call, cut here. Returns bytes sent.
 intptr_t gw_udp_send_cut(int fd, const gw_outgoing *outgoing);
+
+/// Switches the telling of errors from the network (ICMP) on or off; what was not taken by then is dropped.
+int gw_udp_report_network_errors(int fd, int family, int on);
+/// Takes one error from the network: its errno, and where the datagram was bound for. EAGAIN: there is none.
+int gw_udp_take_network_error(int fd, gw_address *to);
 
 // MARK: Interfaces (Interfaces.c)
 

@@ -26,6 +26,16 @@ public struct BoundDatagramSocket: Sendable {
         public init() {}
     }
 
+    /// What decides where its datagrams leave.
+    public enum Binding: Hashable, Sendable {
+        /// The routing table, for each datagram anew; it is bound to no address.
+        case wildcard
+        /// The routing table; the source address stays.
+        case address
+        /// The interface that has the address, whatever the routing table prefers.
+        case interface(String)
+    }
+
     /// The descriptor; whoever adopts it closes it.
     public let descriptor: Int32
     /// The address that it is bound to, with the port that the system chose where none was asked for.
@@ -38,19 +48,43 @@ public struct BoundDatagramSocket: Sendable {
     public let options: Options
     /// Whether the kernel joins received datagrams.
     public let joinsReceived: Bool
+    /// What decides where its datagrams leave.
+    public let binding: Binding
 
     /// Binds a socket; port 0 lets the system choose one. An IPv6 wildcard takes no IPv4 traffic.
     public init(_ address: NetworkAddress, options: Options = Options()) throws(SystemError) {
-        try self.init(address, options: options, flags: 0)
+        try self.init(address, interface: nil, options: options, flags: 0)
     }
 
-    private init(_ address: NetworkAddress, options: Options, flags: Int) throws(SystemError) {
+    /// Binds a socket to an address of a link and to its interface, with a port that the system chooses.
+    ///
+    /// `binding` tells what came of it: an old system may refuse the interface. Throws when the link or its address is
+    /// gone (ENODEV, EADDRNOTAVAIL).
+    public init(_ link: LinkAddress, options: Options = Options()) throws(SystemError) {
+        try self.init(link.networkAddress(port: 0), interface: link.interface, options: options, flags: 0)
+    }
+
+    private init(
+        _ address: NetworkAddress, interface: String?, options: Options, flags: Int
+    ) throws(SystemError) {
         var flags = flags
         if case .never = options.receiving { flags |= GW_UDP_NO_RECEIVE_OFFLOAD }
         var local = gw_address(address)
         let subject = SystemError.Subject.address(address)
         // The pointers are used during the calls only.
-        descriptor = try check(unsafe gw_udp_open(&local, Int32(flags)), .bind, subject)
+        var keepsToInterface: Int32 = 0
+        let opened =
+            if let interface {
+                unsafe interface.withCString { unsafe gw_udp_open(&local, $0, Int32(flags), &keepsToInterface) }
+            } else {
+                unsafe gw_udp_open(&local, nil, Int32(flags), &keepsToInterface)
+            }
+        descriptor = try check(opened, .bind, subject)
+        binding =
+            switch interface {
+            case let interface? where keepsToInterface != 0: .interface(interface)
+            default: address.ip.isUnspecified ? .wildcard : .address
+            }
         let size = Int32(clamping: options.bufferSize.bytes)
         var received: Int32 = 0
         var sent: Int32 = 0
@@ -78,7 +112,8 @@ public struct BoundDatagramSocket: Sendable {
         if address.port != 0 { try BoundDatagramSocket(address, options: options).close() }
         do throws(SystemError) {
             for _ in 0..<max(1, count) {
-                let socket = try BoundDatagramSocket(address, options: options, flags: GW_UDP_SHARE_PORT)
+                let socket = try BoundDatagramSocket(
+                    address, interface: nil, options: options, flags: GW_UDP_SHARE_PORT)
                 sockets.append(socket)
                 address = socket.localAddress
             }

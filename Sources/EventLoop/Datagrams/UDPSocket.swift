@@ -8,6 +8,14 @@ public protocol UDPSocketHandler: AnyObject {
     func socketReadable(_ socket: UDPSocket)
     /// A send that was blocked can be tried again.
     func socketWritable(_ socket: UDPSocket)
+    /// The network says that datagrams of this socket do not arrive (ICMP); only while the socket reports such errors.
+    /// Anybody who knows the addresses and ports can make one up.
+    func socket(_ socket: UDPSocket, heardOf error: SystemError)
+}
+
+extension UDPSocketHandler {
+    /// Nothing follows from it.
+    public func socket(_ socket: UDPSocket, heardOf error: SystemError) {}
 }
 
 /// A UDP socket on a loop: receives and sends in batches, with ECN and local addresses.
@@ -45,6 +53,9 @@ public final class UDPSocket: FileDescriptorHandler {
     /// then, which saves more than a larger batch does (10 % of the receiving side, measured). Small entries, of many
     /// peers or without the kernel's joining, come in full batches.
     static let largeEntry = 16_384
+
+    /// Errors taken in one turn.
+    static let networkErrorsPerTurn = 16
 
     let isWildcard: Bool
     private var lastEntryWasLarge = false
@@ -90,6 +101,27 @@ public final class UDPSocket: FileDescriptorHandler {
         set { if newValue { events?.watch(also: .read) } else { events?.ignore(.read) } }
     }
 
+    /// Whether errors that the network reports (ICMP) are told to the handler; they are not at first. While they are, one
+    /// of them may also fail a send.
+    public var reportsNetworkErrors = false {
+        didSet {
+            guard isOpen, reportsNetworkErrors != oldValue else { return }
+            // Where the system does not know it nothing is told, as before.
+            _ = gw_udp_report_network_errors(
+                bound.descriptor, Int32(localAddress.ip.family.rawValue), reportsNetworkErrors ? 1 : 0)
+        }
+    }
+
+    private func takeNetworkErrors() {
+        for _ in 0..<Self.networkErrorsPerTurn where reportsNetworkErrors && isOpen {
+            var to = gw_address.none
+            let code = unsafe gw_udp_take_network_error(bound.descriptor, &to)  // writes nothing but `to`
+            guard code > 0 else { return }
+            handler?.socket(
+                self, heardOf: SystemError(.connect, .address(to.networkAddress ?? localAddress), code: code))
+        }
+    }
+
     /// Fills `batch` with what waits, with one system call.
     public func receive(into batch: inout ReceiveBatch) -> ReceiveOutcome {
         batch.count = 0
@@ -117,7 +149,10 @@ public final class UDPSocket: FileDescriptorHandler {
     }
 
     /// Reads, for the loop.
-    public func descriptorReadable() { handler?.socketReadable(self) }
+    public func descriptorReadable() {
+        takeNetworkErrors()
+        handler?.socketReadable(self)
+    }
 
     /// Writes what was blocked, for the loop.
     public func descriptorWritable() {
