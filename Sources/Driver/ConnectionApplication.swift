@@ -1,3 +1,4 @@
+public import EventLoop
 public import Primitives
 public import QUIC
 
@@ -7,6 +8,15 @@ public protocol ConnectionApplication: AnyObject {
     func receive(_ event: ConnectionEvent, at now: Instant)
     /// The connection's events of this turn are all told: the place to carry out what follows from them.
     func settle(at now: Instant)
+    /// Datagrams from `local` do not leave, or do not arrive: the system refused to send them, or the network told so while
+    /// it is listened to (`EndpointDriver.networkErrors`). Told to clients, once in a turn for each address and cause; what
+    /// is lost is for the transport to send again.
+    func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant)
+}
+
+extension ConnectionApplication {
+    /// Nothing follows from it.
+    public func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {}
 }
 
 /// Whom an endpoint driver asks about connections that clients open.

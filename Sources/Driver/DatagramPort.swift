@@ -57,7 +57,7 @@ final class DatagramPort: UDPSocketHandler {
         let outcome = socket.send(
             bytes, segmentSize: transmission.segmentSize, to: transmission.remote, from: transmission.local,
             ecn: transmission.ecn)
-        if case .failed(let error, _) = outcome { driver.sendFailed(error) }
+        if case .failed(let error, _) = outcome { driver.sendFailed(from: localAddress, error) }
     }
 
     /// Hands everything that was written to the kernel.
@@ -69,10 +69,13 @@ final class DatagramPort: UDPSocketHandler {
             // A path MTU probe that the interface does not carry: found lost, and the search goes on below it.
             case .tooLarge: driver.statistics.datagramsTooLarge += 1
             // The path cannot be used now; recovery or the path manager deals with it, the connection lives on.
-            case .failed(let error): driver.sendFailed(error)
+            case .failed(let error): driver.sendFailed(from: localAddress, error)
             }
         }
     }
+
+    /// Whether the socket tells of errors that the network reports.
+    func follow(_ errors: EndpointDriver.NetworkErrors) { socket?.reportsNetworkErrors = errors == .told }
 
     func close() {
         socket?.close()
@@ -83,6 +86,10 @@ final class DatagramPort: UDPSocketHandler {
         for _ in 0..<Self.receivesPerTurn {
             guard driver.receive(from: socket) == .more else { return }
         }
+    }
+
+    func socket(_ socket: UDPSocket, heardOf error: SystemError) {
+        driver.networkErrorReported(to: localAddress, error)
     }
 
     func socketWritable(_ socket: UDPSocket) {

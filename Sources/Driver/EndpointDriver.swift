@@ -18,6 +18,14 @@ public final class EndpointDriver: TurnHandler {
         case socket
     }
 
+    /// What is made of errors that the network reports (ICMP).
+    public enum NetworkErrors: Hashable, Sendable {
+        /// They are told to the applications, which learn at once that nobody listens where they want to go.
+        case told
+        /// They are passed over: an established connection is not ended by what anybody can make up (RFC 9000 §14.2.1).
+        case ignored
+    }
+
     /// Counters since the driver was made.
     public struct Statistics: Hashable, Sendable {
         /// Batches refused because the interface does not carry datagrams of their size.
@@ -41,6 +49,16 @@ public final class EndpointDriver: TurnHandler {
     private var connections: [ConnectionHandle: DrivenConnection] = [:]
     private var due: [DrivenConnection] = []
     private var batch: ReceiveBatch
+    /// Failures that the applications have not heard of, each address and cause once.
+    private var failures: [SendFailure] = []
+
+    private struct SendFailure: Equatable {
+        var local: NetworkAddress
+        var error: SystemError
+    }
+
+    /// How often in one turn connections are served again because their applications answered a failure.
+    static let roundsPerTurn = 4
 
     /// Creates a driver; sockets are added with `addSocket`.
     public init(
@@ -57,7 +75,16 @@ public final class EndpointDriver: TurnHandler {
     }
 
     /// Receives from and sends over one more socket.
-    public func addSocket(_ bound: BoundDatagramSocket) { ports.append(DatagramPort(bound, driver: self)) }
+    public func addSocket(_ bound: BoundDatagramSocket) {
+        let port = DatagramPort(bound, driver: self)
+        port.follow(networkErrors)
+        ports.append(port)
+    }
+
+    /// What is made of errors that the network reports, for all sockets.
+    public var networkErrors = NetworkErrors.ignored {
+        didSet { for port in ports { port.follow(networkErrors) } }
+    }
 
     /// Closes the socket that is bound to `local`.
     public func removeSocket(_ local: NetworkAddress) {
@@ -146,6 +173,17 @@ public final class EndpointDriver: TurnHandler {
     /// Serves every connection that something happened to.
     public func turnEnded(at now: Instant) {
         if let port = ports.first { port.transmit { endpoint.nextReply(into: &$0) } }
+        var rounds = 0
+        repeat {
+            serveDue(at: now)
+            for port in ports { port.flush() }
+            tellFailures(at: now)
+            rounds += 1
+        } while !due.isEmpty && rounds < Self.roundsPerTurn
+        if !due.isEmpty { loop.turnSoon() }
+    }
+
+    private func serveDue(at now: Instant) {
         // What an application does may make other connections due; they have their turn in the same round.
         var next = 0
         while next < due.count {
@@ -155,7 +193,15 @@ public final class EndpointDriver: TurnHandler {
             serveNow(driven, at: now)
         }
         due.removeAll(keepingCapacity: true)
-        for port in ports { port.flush() }
+    }
+
+    private func tellFailures(at now: Instant) {
+        guard !failures.isEmpty else { return }
+        let told = failures
+        failures = []
+        for driven in allConnections {
+            for failure in told { driven.application?.sendFailed(from: failure.local, failure.error, at: now) }
+        }
     }
 
     private func serveNow(_ driven: DrivenConnection, at now: Instant) {
@@ -199,8 +245,20 @@ public final class EndpointDriver: TurnHandler {
         for driven in allConnections { serve(driven) }
     }
 
-    func sendFailed(_ error: SystemError) {
+    func sendFailed(from local: NetworkAddress, _ error: SystemError) {
         statistics.sendFailures += 1
         lastSendFailure = error
+        note(SendFailure(local: local, error: error))
+    }
+
+    func networkErrorReported(to local: NetworkAddress, _ error: SystemError) {
+        guard networkErrors == .told else { return }
+        note(SendFailure(local: local, error: error))
+    }
+
+    private func note(_ failure: SendFailure) {
+        // A server's failures are those of single clients, whose connections find out by themselves.
+        guard addressing == .socket, !failures.contains(failure) else { return }
+        failures.append(failure)
     }
 }

@@ -106,6 +106,9 @@ extension SystemError {
         }
     }
 
+    /// Whether the other machine says that nobody listens there.
+    public var isRefusal: Bool { code == ECONNREFUSED }
+
     /// Whether the process or the system ran out of something that comes back by waiting.
     public var isExhaustion: Bool {
         switch code {

@@ -35,6 +35,7 @@ extension GatewayAttempt {
             EndpointConfiguration(
                 transport: transport, resetKey: StatelessResetKey(SecretBytes(systemRandomBytes(count: 32)))),
             on: link.loop, addressing: .socket)
+        driver.networkErrors = .told
         driver.addSocket(bound)
         let parameters = ClientParameters(
             remote: address, local: bound.localAddress, serverName: invite.gateway.host.description,

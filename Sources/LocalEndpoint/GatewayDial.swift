@@ -71,6 +71,16 @@ final class GatewayDial: ResolutionHandler, TimerHandler {
         return true
     }
 
+    /// An attempt cannot succeed.
+    func failed(_ session: LinkSession, _ failure: LinkFailure) {
+        guard let attempt = attempts.first(where: { $0.value === session })?.key else { return }
+        attempts[attempt] = nil
+        link.discard(session)
+        note(failure)
+        race.attemptFailed(attempt, at: link.loop.now)
+        perform()
+    }
+
     // MARK: - The race
 
     private func note(_ failure: LinkFailure) {

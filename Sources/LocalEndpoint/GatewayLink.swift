@@ -238,6 +238,11 @@ final class GatewayLink: TimerHandler {
         if case .dialling(let dial) = state { _ = dial.established(session) }
     }
 
+    /// The gateway cannot be reached in this way: no need to wait for the end of the handshake's time.
+    func unreachable(_ session: LinkSession, _ failure: LinkFailure) {
+        if case .dialling(let dial) = state { dial.failed(session, failure) }
+    }
+
     func closed(_ session: LinkSession, _ end: ConnectionEnd) {
         discard(session)
         leaving.removeAll { $0 === session }

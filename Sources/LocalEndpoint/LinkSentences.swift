@@ -1,4 +1,5 @@
 import Configuration
+import EventLoop
 import Primitives
 import QUIC
 
@@ -22,6 +23,16 @@ extension ConnectionEnd {
 }
 
 extension LinkFailure {
+    /// What the system or the network says about the way to a gateway.
+    init(_ error: SystemError, gateway: GatewayAttempt) {
+        let name = "\(gateway.invite.gateway) (\(gateway.address.ip))"
+        let isRefusal = error.isRefusal
+        self = .unreachable(
+            isRefusal
+                ? "\(name): nothing listens there on UDP port \(gateway.address.port); is the gateway running?"
+                : "\(name): \(error)")
+    }
+
     /// What the end of a connection says about its gateway.
     init(_ end: ConnectionEnd, gateway: GatewayAttempt) {
         let name = "\(gateway.invite.gateway) (\(gateway.address.ip))"

@@ -100,6 +100,7 @@ final class LinkSession: ConnectionApplication {
         switch event {
         case .handshakeCompleted:
             established = now
+            driver.networkErrors = .ignored
             link.established(self)
         case .sessionTicket(let bytes): link.keepTicket(bytes, of: attempt)
         case .newToken(let bytes): link.keepToken(bytes, of: attempt)
@@ -117,6 +118,11 @@ final class LinkSession: ConnectionApplication {
 
     func settle(at now: Instant) {
         while let action = client.nextAction() { perform(action) }
+    }
+
+    func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {
+        guard established == nil, error.isRefusal || error.isPathFailure else { return }
+        link.unreachable(self, LinkFailure(error, gateway: attempt))
     }
 
     private func perform(_ action: TunnelAction) {

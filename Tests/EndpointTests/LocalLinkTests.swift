@@ -34,6 +34,10 @@ struct LocalLinkTests {
         return Invite(token: invite.token, gateway: invite.gateway, pins: [pin].compactMap { $0 })
     }
 
+    static func moved(_ invite: Invite, to port: UInt16) -> Invite {
+        Invite(token: invite.token, gateway: HostPort(invite.gateway.host, port: port), pins: invite.pins)
+    }
+
     static func withWrongToken(_ invite: Invite) -> Invite {
         Invite(token: .generate(), gateway: invite.gateway, pins: invite.pins)
     }
@@ -60,6 +64,27 @@ struct LocalLinkTests {
             return
         }
         #expect(bench.establishedCount == 0)
+    }
+
+    @Test("that no gateway listens is told by the other machine's answer, not by the end of a time")
+    func nothingListens() throws {
+        let vacant = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
+        vacant.close()
+        let bench = try Bench(invites: { [Self.moved($0, to: vacant.localAddress.port)] })
+        bench.link.start()
+        #expect(bench.run { bench.firstFailure != nil })
+        #expect(bench.firstFailure?.status == .unreachable)
+        #expect(bench.firstFailure?.sentence.contains("nothing listens there") == true)
+    }
+
+    @Test("a gateway that is not there leaves the others of the list their turn")
+    func nothingListensAtFirst() throws {
+        let vacant = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
+        vacant.close()
+        let bench = try Bench(invites: { [Self.moved($0, to: vacant.localAddress.port), $0] })
+        bench.link.start()
+        #expect(bench.run { bench.establishedCount == 1 })
+        #expect(bench.link.gateway == bench.invite)
     }
 
     @Test("when the first gateway of the list does not do, the second one is used")
