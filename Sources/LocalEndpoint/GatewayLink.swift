@@ -303,7 +303,11 @@ final class GatewayLink: TimerHandler {
     // RFC 9000 §8.1.3: a token is used once.
     func takeToken(of invite: Invite) -> [UInt8] { tokens.removeValue(forKey: invite) ?? [] }
 
-    func pathChanged(_ change: PathEvent) { log.info("path: \(change.sentence)") }
+    func pathChanged(_ change: PathEvent) {
+        // Every probe is answered; what counts is what changes.
+        let isChange = if case .answered = change { false } else { true }
+        log.log(level: isChange ? .info : .debug, "path: \(change.sentence)")
+    }
 
     /// Replaces the local socket by a new one and moves the connection there.
     func rebind() throws {

@@ -52,6 +52,7 @@ extension PathEvent {
         switch self {
         case .added(let path): "\(path.local) added, being validated"
         case .validated(let path): "\(path.local) validated"
+        case .answered(let path, let roundTrip): "\(path.local) answered in \(roundTrip.milliseconds) ms"
         case .failed(let path): "\(path.local) does not reach the gateway"
         case .activated(let path): "\(path.local) is active"
         case .peerMoved(_, let path): "the gateway moved to \(path.remote)"

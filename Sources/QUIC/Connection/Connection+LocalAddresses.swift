@@ -12,6 +12,8 @@ extension Connection {
         case migrationDisabled
         /// No path leaves from this local address.
         case unknownAddress
+        /// The server has told no address of this family.
+        case noServerAddress
         /// The server has given no connection ID for another path yet (RFC 9000 §9.5).
         case noConnectionID
         /// As many paths as a connection may know are in use.
@@ -27,12 +29,15 @@ extension Connection {
     public func addLocalAddress(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
         try requireMigration()
         let path: NetworkPath
-        if let known = paths.path(from: local, to: activePath.remote) {
+        if let known = self.path(from: local) {
             path = known
         } else {
             guard paths.paths.count < Self.maximumPaths else { throw .tooManyPaths }
-            path = makePath(local: local, remote: activePath.remote)
+            guard let remote = serverAddress(of: local.ip.family) else { throw .noServerAddress }
+            path = makePath(local: local, remote: remote)
             path.amplification = .lifted
+            // Another socket at the same address of ours: the same path of the network.
+            if local.ip == activePath.local.ip, remote == activePath.remote { path.adoptBooks(of: activePath) }
             paths.append(path)
             events.append(.path(.added(PathDescription(path))))
         }
@@ -43,14 +48,11 @@ extension Connection {
 
     /// Moves the connection to the path from `local`, validated or not.
     ///
-    /// What is in flight on the path left behind stays in its books and is acknowledged there, or found lost; if that path
-    /// had stopped answering it is sent again at once.
+    /// What is in flight on the path left behind is sent again at once: whether it arrives nobody knows. A copy that does is
+    /// acknowledged, and what has not left again by then stays.
     public func activate(_ local: NetworkAddress, at now: Instant) throws(PathRefusal) {
         try requireMigration()
-        let candidates = paths.paths.filter { $0.local == local }
-        guard let path = candidates.first(where: { $0.remote == activePath.remote }) ?? candidates.first else {
-            throw .unknownAddress
-        }
+        guard let path = path(from: local) else { throw .unknownAddress }
         guard peerConnectionIDs.assign(to: path.id) else { throw .noConnectionID }
         activate(path, at: now)
     }
@@ -85,16 +87,43 @@ extension Connection {
     func activate(_ path: NetworkPath, at now: Instant) {
         guard path !== activePath else { return }
         if activePath.validator.isValidated { lastValidatedPath = activePath }
-        leave(activePath, at: now)
+        leave(activePath, for: path, at: now)
         activePath = path
-        if !path.validator.isValidated { beginValidation(of: path, at: now) }
+        if isProofOld(path, at: now) { beginValidation(of: path, at: now) }
         // The server learns of the move by a non-probing packet (RFC 9000 §9.2), also when there is no data to send.
         pingRequested = true
         afterSwitch(to: path, at: now)
         events.append(.path(.activated(PathDescription(path))))
     }
 
-    private func requireMigration() throws(PathRefusal) {
+    /// How long a path counts as it was proven: a NAT that keeps a mapping for a shorter time is not known.
+    static let proofLifetime = Interval.seconds(15)
+
+    /// Whether a move to the path begins with a datagram that proves it again. To a server that sees another address of
+    /// a NAT there, its size is also the credit for an answer (RFC 9000 §8.1).
+    private func isProofOld(_ path: NetworkPath, at now: Instant) -> Bool {
+        guard path.validator.isValidated else { return true }
+        return path.silence(at: now).map { $0 > Self.proofLifetime } ?? true
+    }
+
+    /// The path from a local address; toward the address of the server that is in use, if there are several.
+    func path(from local: NetworkAddress) -> NetworkPath? {
+        paths.path(from: local, to: activePath.remote) ?? paths.paths.first { $0.local == local }
+    }
+
+    /// Where to reach the server over a family of addresses: where it is reached now, where the handshake went, or at its
+    /// preferred address (RFC 9000 §9.6: clients use its address of one family or the other).
+    private func serverAddress(of family: IPAddress.Family) -> NetworkAddress? {
+        if activePath.remote.ip.family == family { return activePath.remote }
+        if handshakeRemote.ip.family == family { return handshakeRemote }
+        guard let preferred = peerParameters?.preferredAddress,
+            let remote = family == .ipv4 ? preferred.ipv4 : preferred.ipv6,
+            remote.port != 0, configuration.preferredAddresses.contains(remote.ip)
+        else { return nil }
+        return remote
+    }
+
+    func requireMigration() throws(PathRefusal) {
         guard role == .client else { throw .notClient }
         guard state.isOpen else { throw .connectionEnded }
         guard progress == .confirmed else { throw .handshakeNotConfirmed }

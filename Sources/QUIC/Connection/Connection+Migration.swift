@@ -29,7 +29,6 @@ extension Connection {
         path.amplification = isKnown ? .lifted : .unvalidated
         path.amplification.received(arrival.datagramSize)
         path.destinationOfPeer = arrival.destination
-        path.datagramReceived(at: now)
         paths.append(path)
         continueBooks(on: path)
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
@@ -60,7 +59,7 @@ extension Connection {
         pathToFollow = nil
         if previous.validator.isValidated { lastValidatedPath = previous }
         continueBooks(on: path)
-        leave(previous, at: now)
+        leave(previous, for: path, at: now)
         activePath = path
         if path.validator.isValidated { giveUpFormerAddresses(of: path, at: now) }
         // RFC 9000 §9.3: sends to the new address and validates it.
@@ -90,14 +89,18 @@ extension Connection {
         }
     }
 
-    /// What is in flight on a path that has stopped answering is not waited for: it goes out again on the next one. A path
-    /// that works delivers it.
-    func leave(_ path: NetworkPath, at now: Instant) {
-        if lossTimer.probeCount > 0 { sendAgainEverything(sentOn: path, at: now) }
+    /// What is in flight on a path that is left goes out again on the next one, at once: whether the old one still delivers
+    /// is not known, and what it did deliver is acknowledged before more than a window has left twice. On a path of the same
+    /// lineage, where only a port changed, acknowledgements tell as before.
+    func leave(_ path: NetworkPath, for next: NetworkPath, at now: Instant) {
+        guard next.lineage != path.lineage || lossTimer.probeCount > 0 else { return }
+        sendAgainEverything(sentOn: path, at: now)
     }
 
-    /// What every change of the active path needs: timers that fit it, and probes without back-off.
+    /// What every change of the active path needs: timers that fit it, probes without back-off, and a window that fits a
+    /// network that may have changed meanwhile.
     func afterSwitch(to path: NetworkPath, at now: Instant) {
+        path.books.returned(at: now)
         lossTimer.restartBackoff()
         pacingDeadline = nil
         updateLossDeadline(at: now)
@@ -112,9 +115,11 @@ extension Connection {
 
     func makePath(local: NetworkAddress, remote: NetworkAddress) -> NetworkPath {
         defer { nextPathID += 1 }
-        return NetworkPath(
+        let path = NetworkPath(
             id: NetworkPathID(rawValue: nextPathID), local: local, remote: remote,
             algorithm: configuration.congestionControl, ceiling: datagramCeiling)
+        path.books.remembered = networks.recall(from: local.ip, to: remote.ip)
+        return path
     }
 
     /// The path that can be spared: silent for longest, neither in use nor the one to return to.
@@ -138,6 +143,7 @@ extension Connection {
     /// Drops a path and what is in flight on it; its data goes out again on the active one.
     func forget(_ path: NetworkPath, at now: Instant) {
         sendAgainEverything(sentOn: path, at: now)
+        networks.remember(path, at: now)
         releasePeerConnectionID(of: path, at: now)
         paths.remove(path.id)
         if lastValidatedPath === path { lastValidatedPath = nil }
@@ -156,22 +162,28 @@ extension Connection {
 
     func pathResponseReceived(_ data: UInt64, at now: Instant) {
         for path in paths.paths {
+            let wasValidated = path.validator.isValidated
             switch path.validator.responseReceived(data, at: now) {
             case .ignored: continue
             case .reachable(let roundTrip):
-                path.probed(roundTrip: roundTrip, at: now)
+                answered(path, roundTrip: roundTrip, at: now)
                 path.amplification.addressValidated()
             case .validated(let roundTrip):
-                path.probed(roundTrip: roundTrip, at: now)
+                answered(path, roundTrip: roundTrip, at: now)
+                if !wasValidated { events.append(.path(.validated(PathDescription(path)))) }
                 pathValidated(path, at: now)
             }
             return
         }
     }
 
+    private func answered(_ path: NetworkPath, roundTrip: Interval, at now: Instant) {
+        path.probed(roundTrip: roundTrip, at: now)
+        events.append(.path(.answered(PathDescription(path), roundTrip: roundTrip)))
+    }
+
     private func pathValidated(_ path: NetworkPath, at now: Instant) {
         path.amplification.addressValidated()
-        events.append(.path(.validated(PathDescription(path))))
         if path === activePath {
             lastValidatedPath = nil
             giveUpFormerAddresses(of: path, at: now)
@@ -190,7 +202,9 @@ extension Connection {
     func validationFailed(of path: NetworkPath, at now: Instant) {
         events.append(.path(.failed(PathDescription(path))))
         guard path === activePath else {
-            if role == .server { forget(path, at: now) }
+            // While the new address is not validated either, the last one that was is the way back (RFC 9000 §9.3.2).
+            let isWayBack = path === lastValidatedPath && !activePath.validator.isValidated
+            if role == .server, !isWayBack { forget(path, at: now) }
             return
         }
         // RFC 9000 §9.3.2: back to the last validated address, or close without a word.
@@ -212,7 +226,7 @@ extension Connection {
     }
 
     private func fallback(from path: NetworkPath) -> NetworkPath? {
-        if let last = lastValidatedPath, last !== path, !last.validator.hasFailed, canAddress(last) { return last }
+        if let last = lastValidatedPath, last !== path, canAddress(last) { return last }
         return paths.paths.first { $0 !== path && $0.validator.isValidated && canAddress($0) }
     }
 

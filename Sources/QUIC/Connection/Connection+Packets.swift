@@ -89,7 +89,10 @@ extension Connection {
             path: packet.path.id, largestAcknowledged: packet.largestAcknowledged, frames: packet.frames)
         space.loss.packetSent(sent, paths: paths)
         space.skipPacketNumberIfDue(using: &generator)
-        if packet.kind.isAckEliciting { ackElicitingSent(in: space, at: now) }
+        if packet.kind.isAckEliciting {
+            packet.path.ackElicitingSent(at: now)
+            ackElicitingSent(in: space, at: now)
+        }
         // RFC 9001 §4.9.1: a client drops its Initial keys when it first sends a Handshake packet.
         if role == .client, space.level == .handshake { discard(.initial, at: now) }
     }

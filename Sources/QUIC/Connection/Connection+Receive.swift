@@ -41,7 +41,6 @@ extension Connection {
             }
         }
         if let path = arrival.path {
-            path.datagramReceived(at: now)
             path.bytesReceived &+= UInt64(datagram.count)
             path.amplification.received(datagram.count)
         }
@@ -172,14 +171,21 @@ extension Connection {
         }
         idleSince = now
         sentAckElicitingSinceReceipt = false
+        let silence = arrival.path?.silence(at: now) ?? .zero
         let content = try receiveFrames(
             datagram.extracting(packet.payload), type: type, in: space, packetNumber: packet.packetNumber,
             arrival: arrival, at: now)
         guard state.isOpen else { return }
+        arrival.path?.packetReceived(
+            stillAwaited: application.loss.ackElicitingInFlight > 0 ? .inFlight : .nothing, at: now)
         space.received.packetReceived(
             packet.packetNumber, content.isAckEliciting ? .ackEliciting : .notAckEliciting, ecn: arrival.ecn, at: now)
         if type == .oneRTT, !content.isProbing {
             nonProbingPacketReceived(packet.packetNumber, on: arrival.path, at: now)
+        }
+        // An acknowledgement in it would have ended the back-off.
+        if arrival.path === activePath, lossTimer.probeCount > 0, silence >= probeTimeout * 2 {
+            heardAfterSilence(at: now)
         }
     }
 

@@ -85,6 +85,7 @@ extension Connection {
     /// What is in flight on a path that is given up goes out again on the active one, at once.
     func sendAgainEverything(sentOn path: NetworkPath, at now: Instant) {
         application.loss.markAllLost(onPath: path.id, at: now, paths: paths, into: &ackOutcome)
+        path.flightGivenUp()
         lossesFound(in: application)
     }
 

@@ -68,10 +68,14 @@ extension Connection {
     private var idleDeadline: Instant? { idleTimeout.map { idleSince + $0 } }
 
     private var keepAliveDeadline: Instant? {
-        guard keepAlive == .on, progress == .confirmed, !pingRequested, let interval = configuration.keepAliveInterval
-        else {
-            return nil
-        }
+        guard progress == .confirmed, !pingRequested else { return nil }
+        let wanted: Interval? =
+            switch keepAlive {
+            case .off: nil
+            case .on: configuration.keepAliveInterval
+            case .every(let interval): interval
+            }
+        guard let interval = wanted else { return nil }
         // RFC 9000 §10.1.2: well before the idle timeout of either end.
         let timeout = idleTimeout ?? .max
         return lastActivity + min(interval, timeout / 2)
@@ -88,6 +92,8 @@ extension Connection {
     public enum KeepAlive: Hashable, Sendable {
         /// PINGs are sent at the configured interval.
         case on
+        /// PINGs are sent after so long a silence.
+        case every(Interval)
         /// The connection may time out.
         case off
     }

@@ -78,11 +78,15 @@ public final class Connection {
     var pathToFollow: NetworkPath?
     /// The path to the server's preferred address (RFC 9000 §9.6).
     var preferredPath: NetworkPath?
+    /// Where the peer was during the handshake.
+    let handshakeRemote: NetworkAddress
     /// The server's preferred address, once the connection has moved there.
     var preferredRemote: NetworkAddress?
     /// The highest-numbered packet of the peer that was not a mere probe (RFC 9000 §9.3).
     var highestNonProbingPacket: UInt64?
     var nextPathID: UInt32 = 1
+    /// What networks carried that the connection has left.
+    var networks = NetworkMemory()
     var localConnectionIDs = LocalConnectionIDs()
     var peerConnectionIDs: PeerConnectionIDs
 
@@ -113,6 +117,7 @@ public final class Connection {
         var generator = start.generator
         originalDestinationConnectionID = start.originalDestinationConnectionID
         handshakeConnectionID = start.handshakeConnectionID
+        handshakeRemote = start.remote
         addressValidationToken = start.token
         tokenKey = start.tokenKey
         idleSince = now

@@ -40,6 +40,8 @@ public enum PathEvent: Equatable, Sendable {
     case added(PathDescription)
     /// The peer answered on the path.
     case validated(PathDescription)
+    /// A challenge was answered: the path works, and this is how long it took.
+    case answered(PathDescription, roundTrip: Interval)
     /// The peer did not answer in time (RFC 9000 §8.2.4).
     case failed(PathDescription)
     /// The path carries the connection's data from here on.

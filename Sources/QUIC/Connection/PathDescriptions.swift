@@ -30,10 +30,28 @@ public struct PathStatus: Hashable, Sendable {
     public var path: PathDescription
     /// What the path is to the connection.
     public var use: Use
+    /// How far the peer has proven that it is there (RFC 9000 §8.2).
+    public enum Validation: Hashable, Sendable {
+        /// Nothing was asked yet.
+        case unvalidated
+        /// Asked, and not answered yet.
+        case validating
+        /// The peer has answered.
+        case validated
+        /// The peer did not answer in time.
+        case failed
+    }
+
+    /// How far path validation is. A path that is validated once more counts as validated until that fails.
+    public var validation: Validation
     /// Whether the peer has answered on it.
-    public var isValidated: Bool
+    public var isValidated: Bool { validation == .validated }
+    /// When an authentic packet last arrived on it.
+    public var lastReceived: Instant?
     /// The smoothed round-trip time.
     public var smoothedRTT: Interval
+    /// The mean deviation of the round-trip time.
+    public var rttVariation: Interval
     /// The congestion window.
     public var congestionWindow: ByteCount
     /// Bytes sent and neither acknowledged nor lost.
@@ -50,8 +68,16 @@ public struct PathStatus: Hashable, Sendable {
     init(_ path: NetworkPath, use: Use) {
         self.path = PathDescription(path)
         self.use = use
-        isValidated = path.validator.isValidated
+        validation =
+            switch path.validator.state {
+            case .unvalidated: .unvalidated
+            case .validating: .validating
+            case .validated, .revalidating: .validated
+            case .failed: .failed
+            }
+        lastReceived = path.lastReceived
         smoothedRTT = path.rtt.smoothed
+        rttVariation = path.rtt.variation
         congestionWindow = ByteCount(path.congestion.window)
         bytesInFlight = ByteCount(path.bytesInFlight)
         maximumDatagramSize = path.datagramSize

@@ -29,8 +29,10 @@ final class NetworkPath {
     var bytesSent: UInt64 = 0
     var bytesReceived: UInt64 = 0
 
-    /// When the last packet arrived on this path.
+    /// When the last authentic packet arrived on this path.
     private(set) var lastReceived: Instant?
+    /// Since when the peer owes an answer on this path, see `PathLiveness.awaitingSince`.
+    private(set) var awaitingSince: Instant?
 
     /// Opens the books of a new path. `ceiling` is the largest UDP payload that interface and peer accept.
     init(
@@ -88,10 +90,28 @@ final class NetworkPath {
     /// Notes that the application has nothing more to send; of no account while the window is full.
     func applicationLimited() { books.applicationLimited() }
 
-    /// Notes that a datagram arrived on this path.
-    func datagramReceived(at now: Instant) {
-        lastReceived = now
+    /// What the peer still has to acknowledge.
+    enum Awaited {
+        case nothing
+        case inFlight
     }
+
+    /// Notes that an authentic packet arrived on this path, and what is in flight after it.
+    func packetReceived(stillAwaited: Awaited, at now: Instant) {
+        lastReceived = now
+        awaitingSince = stillAwaited == .inFlight ? now : nil
+    }
+
+    /// Notes that an ack-eliciting packet leaves on this path.
+    func ackElicitingSent(at now: Instant) {
+        if awaitingSince == nil { awaitingSince = now }
+    }
+
+    /// Notes that nothing is in flight here any more: it was given up.
+    func flightGivenUp() { awaitingSince = nil }
+
+    /// How long nothing has arrived.
+    func silence(at now: Instant) -> Interval? { lastReceived.map { now - $0 } }
 
     /// Notes that a probe timeout passed.
     func probeTimedOut() { books.ecn.probeTimedOut() }

@@ -5,11 +5,13 @@ import Primitives
 /// ```
 ///              begin                 response (challenge was 1,200 bytes)
 ///  unvalidated ─────► validating ───────────────────────────────────────► validated
-///                      │  ▲ └───────► response (challenge was smaller):        │
-///            deadline  │  │           validate once more at full size          │ begin
-///                      ▼  └────────────────────────────────────────────────────┘
-///                    failed ── begin ──► validating
+///                      │    └───────► response (challenge was smaller):     ▲    │
+///            deadline  │              validate once more at full size       │    │ begin
+///                      ▼                                       response     │    ▼
+///                    failed ◄──────────────── deadline ──────────────── revalidating
+///                      └── begin ──► validating
 /// ```
+/// A path that is validated again counts as validated until that fails.
 struct PathValidator: Equatable {
     /// Challenges outstanding at once; an older one is forgotten. Bounds memory and what an attacker can guess at.
     static let maximumOutstandingChallenges = 8
@@ -35,6 +37,8 @@ struct PathValidator: Equatable {
         case unvalidated
         case validating(Attempt)
         case validated(at: Instant)
+        /// Validated since an instant, and asked once more.
+        case revalidating(Attempt, since: Instant)
         case failed
     }
 
@@ -50,12 +54,32 @@ struct PathValidator: Equatable {
 
     private(set) var state: State = .unvalidated
 
-    var isValidated: Bool {
-        if case .validated = state { true } else { false }
+    var isValidated: Bool { validatedAt != nil }
+
+    /// When the peer last proved the path; nil while it has not, or when it failed since.
+    var validatedAt: Instant? {
+        switch state {
+        case .validated(let instant), .revalidating(_, since: let instant): instant
+        case .unvalidated, .validating, .failed: nil
+        }
     }
 
-    var isValidating: Bool {
-        if case .validating = state { true } else { false }
+    var isValidating: Bool { attempt != nil }
+
+    /// The attempt under way.
+    private var attempt: Attempt? {
+        switch state {
+        case .validating(let attempt), .revalidating(let attempt, since: _): attempt
+        case .unvalidated, .validated, .failed: nil
+        }
+    }
+
+    private mutating func replaceAttempt(by attempt: Attempt) {
+        if let since = validatedAt {
+            state = .revalidating(attempt, since: since)
+        } else {
+            state = .validating(attempt)
+        }
     }
 
     var hasFailed: Bool { state == .failed }
@@ -73,36 +97,44 @@ struct PathValidator: Equatable {
         // RFC 9000 §8.2.4: three times the larger of the current PTO and the PTO of a new path.
         let timeout = max(probeTimeout, currentProbeTimeout, initialProbeTimeout) * Self.timeoutInProbeTimeouts
         // RFC 9000 §9.4: the timer of a challenge is no more aggressive than the PTO.
-        state = .validating(Attempt(deadline: now + timeout, nextChallenge: now, spacing: probeTimeout))
+        replaceAttempt(by: Attempt(deadline: now + timeout, nextChallenge: now, spacing: probeTimeout))
+    }
+
+    /// Asks for a challenge at once in the attempt under way, instead of when the next one is due: the owner has learned
+    /// something that makes an answer more likely.
+    mutating func hurry(at now: Instant) {
+        guard var attempt else { return }
+        attempt.nextChallenge = min(attempt.nextChallenge, now)
+        replaceAttempt(by: attempt)
     }
 
     /// Whether a PATH_CHALLENGE should go out on this path now.
     func isChallengeDue(at now: Instant) -> Bool {
-        if case .validating(let attempt) = state { now >= attempt.nextChallenge } else { false }
+        attempt.map { now >= $0.nextChallenge } ?? false
     }
 
     /// A PATH_CHALLENGE with this data left in a datagram of `datagramSize` bytes.
     mutating func challengeSent(_ data: UInt64, datagramSize: Int, at now: Instant) {
-        guard case .validating(var attempt) = state else { return }
+        guard var attempt else { return }
         if attempt.challenges.count == Self.maximumOutstandingChallenges { attempt.challenges.removeFirst() }
         attempt.challenges.append(
             Challenge(
                 data: data, sent: now, provesMTU: datagramSize >= TransportLimits.minimumDatagramSize))
         attempt.nextChallenge = now + attempt.spacing
         attempt.spacing = attempt.spacing * 2
-        state = .validating(attempt)
+        replaceAttempt(by: attempt)
     }
 
     /// A PATH_RESPONSE arrived on any path (RFC 9000 §8.2.3).
     mutating func responseReceived(_ data: UInt64, at now: Instant) -> ResponseOutcome {
-        guard case .validating(var attempt) = state,
-            let challenge = attempt.challenges.first(where: { $0.data == data })
-        else { return .ignored }
+        guard var attempt, let challenge = attempt.challenges.first(where: { $0.data == data }) else {
+            return .ignored
+        }
         guard challenge.provesMTU else {
             // RFC 9000 §8.2.1: validate again with an expanded datagram.
             attempt.challenges.removeAll { $0 == challenge }
             attempt.nextChallenge = now
-            state = .validating(attempt)
+            replaceAttempt(by: attempt)
             return .reachable(roundTrip: now - challenge.sent)
         }
         state = .validated(at: now)
@@ -111,7 +143,7 @@ struct PathValidator: Equatable {
 
     /// Ends an attempt whose time is over; true when it ended now.
     mutating func deadlineReached(at now: Instant) -> Bool {
-        guard case .validating(let attempt) = state, now >= attempt.deadline else { return false }
+        guard let attempt, now >= attempt.deadline else { return false }
         state = .failed
         return true
     }
@@ -121,16 +153,13 @@ struct PathValidator: Equatable {
 
     /// Drops an attempt: it could not send anything.
     mutating func cancel() {
-        if isValidating { state = .unvalidated }
+        guard isValidating else { return }
+        state = validatedAt.map { .validated(at: $0) } ?? .unvalidated
     }
 
     /// When the attempt under way fails.
-    var attemptDeadline: Instant? {
-        if case .validating(let attempt) = state { attempt.deadline } else { nil }
-    }
+    var attemptDeadline: Instant? { attempt?.deadline }
 
     /// When `isChallengeDue` or `deadlineReached` has something to do.
-    var nextDeadline: Instant? {
-        if case .validating(let attempt) = state { min(attempt.deadline, attempt.nextChallenge) } else { nil }
-    }
+    var nextDeadline: Instant? { attempt.map { min($0.deadline, $0.nextChallenge) } }
 }

@@ -4,6 +4,8 @@ struct ReceivedChallenges: Equatable {
     static let maximumWaiting = 4
 
     private var waiting: [UInt64] = []
+    /// Challenges that have arrived so far.
+    private(set) var total: UInt64 = 0
 
     var isEmpty: Bool { waiting.isEmpty }
 
@@ -11,6 +13,7 @@ struct ReceivedChallenges: Equatable {
     var count: Int { waiting.count }
 
     mutating func received(_ data: UInt64) {
+        total &+= 1
         if waiting.count == Self.maximumWaiting { waiting.removeFirst() }
         waiting.append(data)
     }

@@ -50,6 +50,7 @@ struct CongestionController: Equatable, Sendable {
     /// When they last filled half of it.
     private var halfFilledAt: Instant?
     private var acknowledgedNow = Acknowledged()
+    private var trial: Trial?
 
     private enum Avoidance: Equatable, Sendable {
         case newReno(NewReno)
@@ -60,6 +61,14 @@ struct CongestionController: Equatable, Sendable {
     private enum Signal {
         case loss
         case mark
+    }
+
+    /// A restored window that is not confirmed yet.
+    private struct Trial: Equatable, Sendable {
+        /// Bytes whose acknowledgement confirms it.
+        var goal: Int
+        /// Bytes acknowledged since.
+        var acknowledged = 0
     }
 
     /// What one ACK settled on this path.
@@ -139,6 +148,10 @@ struct CongestionController: Equatable, Sendable {
         let acknowledged = acknowledgedNow
         acknowledgedNow = Acknowledged()
         guard let newestSent = acknowledged.newestSent, acknowledged.bytes > 0 else { return }
+        if var trial {
+            trial.acknowledged = trial.acknowledged.addingSaturating(acknowledged.bytes)
+            self.trial = trial.acknowledged >= trial.goal ? nil : trial
+        }
         if isInSlowStart {
             growInSlowStart(acknowledged, newestSent: newestSent, sample: sample, at: now)
         } else {
@@ -191,6 +204,19 @@ struct CongestionController: Equatable, Sendable {
             cubic.restart()
             avoidance = .cubic(cubic)
         }
+    }
+
+    /// Goes on with half of a window that this network has carried before, and by slow start on to all of it. Until as much
+    /// has been acknowledged a sign of congestion means that the network is not what it was: what was acknowledged since
+    /// then is all that is known (careful resume: reconnaissance, then unvalidated, then validated or safe retreat).
+    mutating func restore(_ remembered: Int) {
+        let start = max(Self.initialWindow(datagramSize: datagramSize), remembered / 2)
+        window = start
+        slowStartThreshold = max(remembered, start)
+        recoveryStart = nil
+        undo = nil
+        trial = Trial(goal: start)
+        pauseGrowth()
     }
 
     /// Follows the path's datagram size; a window that is too narrow for two datagrams widens.
@@ -267,6 +293,11 @@ struct CongestionController: Equatable, Sendable {
             avoidance = .cubic(cubic)
         }
         window = max(reduced, minimumWindow)
+        if let trial {
+            window = max(min(window, trial.acknowledged / 2), Self.initialWindow(datagramSize: datagramSize))
+            self.trial = nil
+            undo = nil
+        }
         slowStartThreshold = window
         hyStart.finish()
     }

@@ -17,6 +17,9 @@ struct PathBooks {
     /// How fast the path delivers.
     var deliveryRate = RateSampler()
 
+    /// What this network carried when it was last used, until the first round-trip time tells whether it is the same.
+    var remembered: NetworkMemory.Entry?
+
     /// Bytes of packets in flight on this path (RFC 9002 appendix B.2), of all packet number spaces.
     private(set) var bytesInFlight = 0
     /// When the last packet left on this path.
@@ -89,6 +92,7 @@ struct PathBooks {
 
     /// Ends the entries of one ACK. `sample` is the round-trip time it gave this path, if it did.
     mutating func acknowledgementsProcessed(sample: Interval?, at now: Instant) {
+        if let sample { recall(sample, at: now) }
         congestion.acknowledgementsProcessed(rtt: rtt, sample: sample, at: now)
         deliveryRate.acknowledgementsProcessed(minimumRTT: rtt.minimum, at: now)
         adjustPacer(at: now)
@@ -99,6 +103,40 @@ struct PathBooks {
     mutating func probed(roundTrip: Interval, at now: Instant) {
         guard rtt.firstSampleTime == nil else { return }
         rtt.sampled(roundTrip, ackDelay: .zero, maxAckDelay: nil, at: now)
+        recall(roundTrip, at: now)
+        adjustPacer(at: now)
+    }
+
+    /// Starts from what the network carried before, if this is it by its round-trip time.
+    private mutating func recall(_ sample: Interval, at now: Instant) {
+        guard let entry = remembered else { return }
+        remembered = nil
+        if entry.isPlausible(for: sample, at: now) { congestion.restore(entry.window) }
+    }
+
+    // MARK: Return
+
+    /// How long a path may rest before what is known of it is taken with caution.
+    static let restLimit = Interval.seconds(1)
+    /// How long it may rest before its MTU and its treatment of ECN are tried again.
+    static let proofLimit = Interval.seconds(10)
+
+    /// The path is used again. After a rest the network may be another one, or shared with others: half of what it carried,
+    /// until acknowledgements confirm it.
+    mutating func returned(at now: Instant) {
+        guard let lastSent, now - lastSent > Self.restLimit else { return }
+        congestion.restore(congestion.window)
+        if now - lastSent > Self.proofLimit {
+            mtu = MTUDiscovery(ceiling: mtu.ceiling)
+            congestion.datagramSizeChanged(to: mtu.currentSize)
+            ecn = ECNValidator()
+        }
+        adjustPacer(at: now)
+    }
+
+    /// The path works again after an outage.
+    mutating func silenceEnded(at now: Instant) {
+        congestion.restore(congestion.window)
         adjustPacer(at: now)
     }
 

@@ -25,6 +25,13 @@ import Testing
         case "validated":
             validator.challengeSent(7, datagramSize: 1_200, at: start)
             _ = validator.responseReceived(7, at: start)
+        case "revalidating":
+            validator.challengeSent(8, datagramSize: 1_200, at: start)
+            _ = validator.responseReceived(8, at: start)
+            validator.begin(
+                at: start, probeTimeout: probeTimeout, currentProbeTimeout: probeTimeout,
+                initialProbeTimeout: initialProbeTimeout)
+            validator.challengeSent(7, datagramSize: 1_200, at: start)
         default: _ = validator.deadlineReached(at: start + .seconds(10))
         }
         return validator
@@ -35,6 +42,7 @@ import Testing
         case .unvalidated: "unvalidated"
         case .validating: "validating"
         case .validated: "validated"
+        case .revalidating: "revalidating"
         case .failed: "failed"
         }
     }
@@ -49,8 +57,12 @@ import Testing
             ("validating", "wrong response", "validating"), ("validating", "early deadline", "validating"),
             ("validating", "deadline", "failed"), ("validating", "handshake", "validated"),
             ("validating", "cancel", "unvalidated"),
-            ("validated", "begin", "validating"), ("validated", "response", "validated"),
+            ("validated", "begin", "revalidating"), ("validated", "response", "validated"),
             ("validated", "deadline", "validated"), ("validated", "cancel", "validated"),
+            ("revalidating", "begin", "revalidating"), ("revalidating", "response", "validated"),
+            ("revalidating", "wrong response", "revalidating"), ("revalidating", "early deadline", "revalidating"),
+            ("revalidating", "deadline", "failed"), ("revalidating", "cancel", "validated"),
+            ("revalidating", "handshake", "validated"),
             ("failed", "begin", "validating"), ("failed", "response", "failed"), ("failed", "deadline", "failed"),
             ("failed", "cancel", "failed"), ("failed", "handshake", "validated"),
         ])
@@ -109,6 +121,24 @@ import Testing
         for data in 0..<UInt64(12) { validator.challengeSent(data, datagramSize: 1_200, at: start) }
         for data in 0..<UInt64(4) { #expect(validator.responseReceived(data, at: start) == .ignored) }
         #expect(validator.responseReceived(4, at: start) == .validated(roundTrip: .zero))
+    }
+
+    @Test("a path that is asked once more counts as validated until that fails") func revalidation() {
+        var validator = self.validator(in: "revalidating")
+        #expect(validator.isValidated)
+        #expect(validator.isValidating)
+        #expect(validator.deadlineReached(at: start + .seconds(3)) == true)
+        #expect(!validator.isValidated)
+    }
+
+    @Test("a hurried attempt sends its next challenge at once and ends when it would have ended") func hurry() {
+        var validator = begun()
+        validator.challengeSent(1, datagramSize: 1_200, at: start)
+        let end = validator.attemptDeadline
+        #expect(!validator.isChallengeDue(at: start + .milliseconds(10)))
+        validator.hurry(at: start + .milliseconds(10))
+        #expect(validator.isChallengeDue(at: start + .milliseconds(10)))
+        #expect(validator.attemptDeadline == end)
     }
 
     @Test("an attempt under way goes on as it is when another is begun") func beginAgain() {
