@@ -89,12 +89,20 @@ extension Connection {
         }
     }
 
-    /// What is in flight on a path that is left goes out again on the next one, at once: whether the old one still delivers
-    /// is not known, and what it did deliver is acknowledged before more than a window has left twice. On a path of the same
-    /// lineage, where only a port changed, acknowledgements tell as before.
+    /// Packets whose content goes out again at once when a path is left that may still deliver them: what a peer waits for
+    /// that lost the path, and half of a first window, so that one which did not gets new data, too.
+    static let copiesAtSwitch = 5
+
+    /// What is in flight on a path that has stopped answering goes out again on the next one, at once. Of a path that may
+    /// still work the oldest does; the rest is acknowledged or found lost within the old path's probe timeout. On a path of
+    /// the same lineage, where only a port changed, acknowledgements tell as before.
     func leave(_ path: NetworkPath, for next: NetworkPath, at now: Instant) {
-        guard next.lineage != path.lineage || lossTimer.probeCount > 0 else { return }
-        sendAgainEverything(sentOn: path, at: now)
+        if lossTimer.probeCount > 0 {
+            sendAgainEverything(sentOn: path, at: now)
+        } else if next.lineage != path.lineage {
+            path.books.left()
+            sendAgainOldest(Self.copiesAtSwitch, in: application)
+        }
     }
 
     /// What every change of the active path needs: timers that fit it, probes without back-off, and a window that fits a
@@ -209,7 +217,8 @@ extension Connection {
         }
         // RFC 9000 §9.3.2: back to the last validated address, or close without a word.
         guard let fallback = fallback(from: path) else {
-            if role == .server { abandon(.noViablePath) }
+            // An address that was validated once is the last validated one itself: an outage, and the client may return.
+            if role == .server, !path.validator.wasEverValidated { abandon(.noViablePath) }
             return
         }
         activePath = fallback

@@ -132,6 +132,11 @@ extension Connection {
     /// RFC 9002 §6.2.4: probes repeat what is oldest, since that is what the peer waits for.
     private func probe(_ space: PacketSpace, packets: Int) {
         space.probesToSend = packets
+        sendAgainOldest(packets, in: space)
+    }
+
+    /// The content of the oldest packets in flight goes out once more; they stay in flight.
+    func sendAgainOldest(_ packets: Int, in space: PacketSpace) {
         var frames: [SentFrame] = []
         space.loss.framesOfOldest(packets, into: &frames)
         for frame in frames { sendAgain(frame, in: space) }

@@ -53,6 +53,8 @@ struct PathValidator: Equatable {
     }
 
     private(set) var state: State = .unvalidated
+    /// Whether the peer has proven the path at any time, even if it has failed since.
+    private(set) var wasEverValidated = false
 
     var isValidated: Bool { validatedAt != nil }
 
@@ -137,7 +139,7 @@ struct PathValidator: Equatable {
             replaceAttempt(by: attempt)
             return .reachable(roundTrip: now - challenge.sent)
         }
-        state = .validated(at: now)
+        markValidated(at: now)
         return .validated(roundTrip: now - challenge.sent)
     }
 
@@ -149,7 +151,10 @@ struct PathValidator: Equatable {
     }
 
     /// The peer has proven this path in another way: by the handshake.
-    mutating func markValidated(at now: Instant) { state = .validated(at: now) }
+    mutating func markValidated(at now: Instant) {
+        state = .validated(at: now)
+        wasEverValidated = true
+    }
 
     /// Drops an attempt: it could not send anything.
     mutating func cancel() {

@@ -20,6 +20,9 @@ struct PathBooks {
     /// What this network carried when it was last used, until the first round-trip time tells whether it is the same.
     var remembered: NetworkMemory.Entry?
 
+    /// Whether the connection has gone on to another path: what is lost from here on says nothing of congestion.
+    private var isLeft = false
+
     /// Bytes of packets in flight on this path (RFC 9002 appendix B.2), of all packet number spaces.
     private(set) var bytesInFlight = 0
     /// When the last packet left on this path.
@@ -114,7 +117,10 @@ struct PathBooks {
         if entry.isPlausible(for: sample, at: now) { congestion.restore(entry.window) }
     }
 
-    // MARK: Return
+    // MARK: Leaving and returning
+
+    /// The connection goes on over another path.
+    mutating func left() { isLeft = true }
 
     /// How long a path may rest before what is known of it is taken with caution.
     static let restLimit = Interval.seconds(1)
@@ -124,6 +130,7 @@ struct PathBooks {
     /// The path is used again. After a rest the network may be another one, or shared with others: half of what it carried,
     /// until acknowledgements confirm it.
     mutating func returned(at now: Instant) {
+        isLeft = false
         guard let lastSent, now - lastSent > Self.restLimit else { return }
         congestion.restore(congestion.window)
         if now - lastSent > Self.proofLimit {
@@ -143,6 +150,7 @@ struct PathBooks {
     /// Enters a packet that was in flight and is declared lost.
     mutating func packetLost(_ packet: SentPacket, at now: Instant) {
         guard packet.kind.isInFlight else { return }
+        if isLeft { return givenUp(packet) }
         removeFromFlight(packet)
         if packet.ecn == .ect0 { ecn.markedPacketLost() }
         switch packet.kind {
