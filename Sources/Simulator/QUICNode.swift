@@ -21,6 +21,8 @@ public final class QUICNode: VirtualNode {
         case applications
         /// Every connection is over, however far the applications came.
         case end
+        /// Nothing: the scenario says how long it goes on.
+        case nothing
     }
 
     /// A connection of the node, kept after its end.
@@ -52,6 +54,10 @@ public final class QUICNode: VirtualNode {
     public private(set) var sendFailures: [SendFailure] = []
     /// What the node does when addresses come and go.
     public var linkMonitoring = LinkMonitoring.ignored
+    /// Decides on the paths of the first connection, if the node is a client that roams; set it before time passes.
+    public var paths: RoamingPaths? {
+        didSet { for change in addressChanges { paths?.addressChanged(change, at: VirtualNetwork.start) } }
+    }
     /// What makes the node finished.
     public var goal = Goal.applications
     private let serve: () -> [any QUICApplication]
@@ -107,6 +113,7 @@ public final class QUICNode: VirtualNode {
 
     public func receive(_ datagram: Datagram, at now: Instant) {
         endpoint.unixTime = QUICCredentials.unixTime + UInt64(max(0, (now - VirtualNetwork.start).milliseconds / 1_000))
+        guard paths?.accepts(datagram.destination) ?? true else { return }
         var bytes = datagram.bytes
         var span = bytes.mutableSpan
         let outcome = endpoint.receive(
@@ -137,6 +144,7 @@ public final class QUICNode: VirtualNode {
                 if let deadline { earliest = min(earliest ?? deadline, deadline) }
             }
         }
+        if let deadline = paths?.nextDeadline { earliest = min(earliest ?? deadline, deadline) }
         return earliest
     }
 
@@ -144,15 +152,20 @@ public final class QUICNode: VirtualNode {
         switch goal {
         case .applications: sessions.allSatisfy { $0.applications.allSatisfy(\.isFinished) }
         case .end: sessions.allSatisfy(\.isRemoved)
+        case .nothing: true
         }
     }
 
     public func sendFailed(_ datagram: Datagram, _ failure: SendFailure, at now: Instant) {
         sendFailures.append(failure)
+        if failure != .messageTooLong { paths?.sendFailed(from: datagram.source, at: now) }
     }
+
+    public func woke(after sleep: Interval, at now: Instant) { paths?.woke(after: sleep, at: now) }
 
     public func localAddressChanged(_ change: AddressChange, at now: Instant) {
         addressChanges.append(change)
+        paths?.addressChanged(change, at: now)
         switch change {
         case .available(let address):
             if !usableAddresses.contains(address) { usableAddresses.append(address) }
@@ -175,11 +188,13 @@ public final class QUICNode: VirtualNode {
         for session in sessions where !session.isRemoved {
             while let event = session.connection.nextEvent() {
                 note(event, of: session, at: now)
+                if session === sessions.first { paths?.handle(event, of: session.connection, at: now) }
                 for application in session.applications {
                     application.handle(event, on: session.connection, at: now)
                 }
             }
             for application in session.applications { application.proceed(on: session.connection, at: now) }
+            if session === sessions.first { paths?.turn(session.connection, at: now) }
             if session.connection.isClosed {
                 session.isRemoved = true
                 endpoint.remove(session.handle)

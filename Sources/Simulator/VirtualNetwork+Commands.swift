@@ -72,15 +72,17 @@ extension VirtualNetwork {
 
     /// Suspends a host: it receives, sends and times nothing until it wakes; what arrives meanwhile is lost.
     public func suspend(_ host: HostID) {
-        hosts[host.index].isAsleep = true
+        hosts[host.index].asleepSince = now
         note("\(hosts[host.index].name) sleeps")
     }
 
     /// Wakes a suspended host; deadlines that have passed fire now.
     public func wake(_ host: HostID) {
-        hosts[host.index].isAsleep = false
+        let sleep = hosts[host.index].asleepSince.map { now - $0 } ?? .zero
+        hosts[host.index].asleepSince = nil
         hosts[host.index].armed = nil
         note("\(hosts[host.index].name) wakes")
+        hosts[host.index].node.woke(after: sleep, at: now)
         push(.action(actions.count), at: now)
         actions.append { _ in }
     }

@@ -54,7 +54,8 @@ public final class VirtualNetwork {
         var name: String
         var node: any VirtualNode
         var interfaces: [IPAddress: Interface] = [:]
-        var isAsleep = false
+        var asleepSince: Instant?
+        var isAsleep: Bool { asleepSince != nil }
         var armed: Instant?
         var sentDatagrams = 0
         var sentBytes: ByteCount = 0

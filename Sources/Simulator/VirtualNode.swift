@@ -19,6 +19,8 @@ public protocol VirtualNode: AnyObject {
     func sendFailed(_ datagram: Datagram, _ failure: SendFailure, at now: Instant)
     /// A local address came or went, as a link monitor reports it.
     func localAddressChanged(_ change: AddressChange, at now: Instant)
+    /// The host was suspended for so long.
+    func woke(after sleep: Interval, at now: Instant)
 }
 
 extension VirtualNode {
@@ -26,6 +28,8 @@ extension VirtualNode {
     public func sendFailed(_ datagram: Datagram, _ failure: SendFailure, at now: Instant) {}
     /// Takes no notice: a node without a link monitor.
     public func localAddressChanged(_ change: AddressChange, at now: Instant) {}
+    /// Takes no notice: a node that does not know of sleep.
+    public func woke(after sleep: Interval, at now: Instant) {}
 }
 
 /// What a link monitor on a virtual host reports; a blackholed link is not reported, as in life.
