@@ -71,7 +71,12 @@ let package = Package(
                 "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
                 "Telemetry", logging,
             ]),
-        room("Lab", ["Primitives", "EventLoop", "LocalEndpoint", "Gateway", "Configuration", "Telemetry"]),
+        room(
+            "Lab",
+            [
+                "Primitives", "EventLoop", "Simulator", "LocalEndpoint", "Gateway", "Configuration", "Telemetry",
+                collections,
+            ]),
         .executableTarget(
             name: "godwit",
             dependencies: [
@@ -103,9 +108,14 @@ let package = Package(
                 "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "Telemetry", "EventLoop", "Tunnel",
                 "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", logging,
             ]),
+        tests("LabTests", ["Lab", "Simulator", "Primitives"]),
         tests("ArchitectureTests", []),
         testTool(
             "godwit-interop", path: "Tests/Interop/godwit-interop",
             ["Driver", "EventLoop", "QUIC", "TLS", "Cryptography", "Primitives", argumentParser]),
+        .target(name: "CTunnel", path: "Tests/Handover/CTunnel"),
+        testTool(
+            "godwit-lab", path: "Tests/Handover/godwit-lab",
+            ["Lab", "Simulator", "Driver", "EventLoop", "Primitives", "CTunnel", argumentParser]),
     ]
 )

@@ -40,12 +40,14 @@ public enum Rebinding: Hashable, Sendable {
 /// A network address translator with endpoint-independent mapping (RFC 4787 §4.1).
 ///
 /// Outside ports are handed out in ascending order and not used again until they wrap around.
-struct AddressTranslator {
+public struct AddressTranslator {
     /// The first outside port handed out.
     static let firstPort: UInt16 = 40_000
 
-    let behaviour: TranslatorBehaviour
-    private let outsideAddresses: [IPAddress]
+    /// How mappings are treated.
+    public let behaviour: TranslatorBehaviour
+    /// The outside addresses in the order of use.
+    public let outsideAddresses: [IPAddress]
     private var currentAddress = 0
     private var nextPort = AddressTranslator.firstPort
     private var mappings: [NetworkAddress: Mapping] = [:]
@@ -59,52 +61,54 @@ struct AddressTranslator {
     }
 
     /// Creates a translator; `outside` must name at least one address, the first is used first.
-    init(outside: [IPAddress], behaviour: TranslatorBehaviour) {
+    public init(outside: [IPAddress], behaviour: TranslatorBehaviour) {
         precondition(!outside.isEmpty, "a translator needs an outside address: pass at least one")
         outsideAddresses = outside
         self.behaviour = behaviour
     }
 
-    /// Rewrites the source of a datagram that goes out, making or refreshing its mapping.
-    mutating func translateOutbound(_ datagram: Datagram, at now: Instant) -> Datagram {
-        let inside = datagram.source
+    /// Rewrites the source of a packet that goes out, making or refreshing its mapping.
+    public mutating func translateOutbound<Packet: LinkPacket>(_ packet: Packet, at now: Instant) -> Packet {
+        let inside = packet.source
         if let mapping = mappings[inside], isExpired(mapping, at: now) { forget(inside, mapping) }
         var mapping = mappings[inside] ?? Mapping(outside: allocate(), created: now, refreshed: now)
         mapping.refreshed = now
-        mapping.peers.insert(datagram.destination)
+        mapping.peers.insert(packet.destination)
         mappings[inside] = mapping
         insideOf[mapping.outside] = inside
-        var translated = datagram
+        var translated = packet
         translated.source = mapping.outside
         return translated
     }
 
-    /// Rewrites the destination of a datagram that comes in.
-    mutating func translateInbound(_ datagram: Datagram, at now: Instant) throws(Dropped) -> Datagram {
-        guard let inside = insideOf[datagram.destination], let mapping = mappings[inside] else {
+    /// Rewrites the destination of a packet that comes in.
+    public mutating func translateInbound<Packet: LinkPacket>(
+        _ packet: Packet, at now: Instant
+    ) throws(Dropped) -> Packet {
+        guard let inside = insideOf[packet.destination], let mapping = mappings[inside] else {
             throw Dropped(.noMapping)
         }
         if isExpired(mapping, at: now) {
             forget(inside, mapping)
             throw Dropped(.noMapping)
         }
-        if behaviour.filtering == .addressAndPortDependent, !mapping.peers.contains(datagram.source) {
+        if behaviour.filtering == .addressAndPortDependent, !mapping.peers.contains(packet.source) {
             throw Dropped(.filtered)
         }
-        var translated = datagram
+        var translated = packet
         translated.destination = inside
         return translated
     }
 
     /// Forgets every mapping; what goes out next gets a new one.
-    mutating func rebind(_ rebinding: Rebinding) {
+    public mutating func rebind(_ rebinding: Rebinding) {
         mappings.removeAll()
         insideOf.removeAll()
         if rebinding == .addressAndPort { currentAddress = (currentAddress + 1) % outsideAddresses.count }
     }
 
     /// The outside address that stands for an inside one at present.
-    func outside(of inside: NetworkAddress) -> NetworkAddress? { mappings[inside]?.outside }
+    public func outside(of inside: NetworkAddress) -> NetworkAddress? { mappings[inside]?.outside }
 
     private func isExpired(_ mapping: Mapping, at now: Instant) -> Bool {
         if let lifetime = behaviour.idleLifetime, now - mapping.refreshed >= lifetime { return true }

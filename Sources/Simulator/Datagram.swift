@@ -29,6 +29,27 @@ public struct Datagram: Hashable, Sendable {
     }
 }
 
+/// What a link carries and a translator rewrites: a datagram of the virtual network, or a packet of a real one.
+public protocol LinkPacket {
+    /// Where it comes from.
+    var source: NetworkAddress { get set }
+    /// Where it is to go.
+    var destination: NetworkAddress { get set }
+    /// The ECN bits of its IP header.
+    var ecn: ECN { get set }
+    /// Bytes of the IP packet.
+    var packetSize: Int { get }
+    /// Bits of payload that corruption may flip without a checksum noticing.
+    var payloadBitCount: Int { get }
+    /// Flips the bit of the payload at `index`, counted from 0, and sees to it that no checksum notices.
+    mutating func flipPayloadBit(_ index: Int)
+}
+
+extension Datagram: LinkPacket {
+    public var payloadBitCount: Int { bytes.count * 8 }
+    public mutating func flipPayloadBit(_ index: Int) { bytes[index / 8] ^= 1 << UInt8(index % 8) }
+}
+
 /// Why the network did not deliver a datagram.
 public enum DropReason: UInt8, Hashable, Sendable, CaseIterable {
     /// The link lost it at random, in a burst, or because the scenario named it.

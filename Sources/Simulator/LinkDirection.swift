@@ -45,15 +45,18 @@ public typealias Interceptor = (_ datagram: Datagram, _ ordinal: Int, _ now: Ins
 
 /// One direction of a link: queue, wire and faults.
 ///
-/// A first-in first-out queue needs no events of its own: the moment a datagram leaves is known when it enters.
-/// A change of conditions therefore touches only datagrams that enter later.
-struct LinkDirection {
-    var conditions: LinkConditions
-    var state: LinkState = .up
+/// A first-in first-out queue needs no events of its own: the moment a packet leaves is known when it enters.
+/// A change of conditions therefore touches only packets that enter later.
+public struct LinkDirection<Packet: LinkPacket> {
+    /// What it does to packets that enter from now on.
+    public var conditions: LinkConditions
+    /// Whether it works.
+    public var state: LinkState = .up
     var interceptor: Interceptor?
     /// Datagrams that came to the interceptor, or would have.
     var seen = 0
-    private(set) var statistics = LinkStatistics()
+    /// What became of the packets so far.
+    public private(set) var statistics = LinkStatistics()
 
     private var draws: Draws
     private var waiting: Deque<Waiting> = []
@@ -85,37 +88,42 @@ struct LinkDirection {
         }
     }
 
-    /// A datagram on its way, and when it will be at the far end.
-    struct Arrival {
-        var datagram: Datagram
-        var at: Instant
+    /// A packet on its way, and when it will be at the far end.
+    public struct Arrival {
+        /// The packet as it will arrive.
+        public var packet: Packet
+        /// When it will be at the far end.
+        public var at: Instant
     }
 
-    init(_ conditions: LinkConditions, seed: UInt64) {
+    /// Creates a direction that works; same seed, same faults.
+    public init(_ conditions: LinkConditions, seed: UInt64) {
         self.conditions = conditions
         draws = Draws(seed: seed)
     }
 
-    /// Takes a datagram without letting it in.
+    /// Counts a packet that was taken before it could enter.
     mutating func intercept() {
         statistics.offered += 1
         statistics.countDrop(.intercepted)
     }
 
-    /// Lets a datagram enter; returns its arrival, or both arrivals of a duplicated one.
-    mutating func enter(_ datagram: Datagram, at now: Instant) throws(Dropped) -> (first: Arrival, second: Arrival?) {
+    /// Lets a packet enter; returns its arrival, or both arrivals of a duplicated one.
+    public mutating func enter(
+        _ packet: Packet, at now: Instant
+    ) throws(Dropped) -> (first: Arrival, second: Arrival?) {
         let ordinal = statistics.offered
         statistics.offered += 1
         do {
-            return try carry(datagram, ordinal: ordinal, at: now)
+            return try carry(packet, ordinal: ordinal, at: now)
         } catch {
             statistics.countDrop(error.reason)
             throw error
         }
     }
 
-    /// Lets a datagram leave at the far end, unless the link stopped working while it was under way.
-    mutating func leave(_ datagram: Datagram) throws(Dropped) {
+    /// Lets a packet leave at the far end, unless the link stopped working while it was under way.
+    public mutating func leave(_ packet: Packet) throws(Dropped) {
         do {
             try requireWorking()
         } catch {
@@ -123,7 +131,7 @@ struct LinkDirection {
             throw error
         }
         statistics.delivered += 1
-        statistics.deliveredBytes += ByteCount(datagram.packetSize)
+        statistics.deliveredBytes += ByteCount(packet.packetSize)
     }
 
     private func requireWorking() throws(Dropped) {
@@ -135,20 +143,20 @@ struct LinkDirection {
     }
 
     private mutating func carry(
-        _ entering: Datagram, ordinal: Int, at now: Instant
+        _ entering: Packet, ordinal: Int, at now: Instant
     ) throws(Dropped) -> (first: Arrival, second: Arrival?) {
-        var datagram = entering
+        var packet = entering
         try requireWorking()
         if conditions.lostOrdinals.contains(ordinal) { throw Dropped(.lost) }
-        if let mtu = conditions.mtu, datagram.packetSize > mtu { throw Dropped(.aboveMTU) }
-        datagram.ecn = try treated(datagram.ecn)
-        let departure = try enqueue(&datagram, at: now)
+        if let mtu = conditions.mtu, packet.packetSize > mtu { throw Dropped(.aboveMTU) }
+        packet.ecn = try treated(packet.ecn)
+        let departure = try enqueue(&packet, at: now)
         if isLost() { throw Dropped(.lost) }
-        corrupt(&datagram)
-        let first = Arrival(datagram: datagram, at: arrival(departingAt: departure))
+        corrupt(&packet)
+        let first = Arrival(packet: packet, at: arrival(departingAt: departure))
         guard draws.duplication.happens(conditions.duplication) else { return (first, nil) }
         statistics.duplicated += 1
-        return (first, Arrival(datagram: datagram, at: arrival(departingAt: departure)))
+        return (first, Arrival(packet: packet, at: arrival(departingAt: departure)))
     }
 
     private func treated(_ ecn: ECN) throws(Dropped) -> ECN {
@@ -161,21 +169,21 @@ struct LinkDirection {
         }
     }
 
-    /// Puts the datagram into the queue and returns when its last bit has left.
-    private mutating func enqueue(_ datagram: inout Datagram, at now: Instant) throws(Dropped) -> Instant {
+    /// Puts the packet into the queue and returns when its last bit has left.
+    private mutating func enqueue(_ packet: inout Packet, at now: Instant) throws(Dropped) -> Instant {
         guard let rate = conditions.rate else { return now }
         while let head = waiting.first, head.leaves <= now {
             waiting.removeFirst()
             waitingBytes -= head.size
         }
-        let size = ByteCount(datagram.packetSize)
+        let size = ByteCount(packet.packetSize)
         let start = max(now, idleFrom)
         if exceeds(conditions.queue, bytes: waitingBytes + size, time: start - now) { throw Dropped(.queueFull) }
         // RFC 3168 §5: a queue marks instead of dropping, but only what is ECN-capable.
-        if let threshold = conditions.markingThreshold, datagram.ecn == .ect0 || datagram.ecn == .ect1,
+        if let threshold = conditions.markingThreshold, packet.ecn == .ect0 || packet.ecn == .ect1,
             exceeds(threshold, bytes: waitingBytes, time: start - now)
         {
-            datagram.ecn = .congestionExperienced
+            packet.ecn = .congestionExperienced
             statistics.marked += 1
         }
         idleFrom = start + rate.interval(for: size)
@@ -206,15 +214,14 @@ struct LinkDirection {
     }
 
     /// The most bits that one corruption flips.
-    private static let mostFlippedBits: UInt64 = 4
+    private static var mostFlippedBits: UInt64 { 4 }
 
-    private mutating func corrupt(_ datagram: inout Datagram) {
-        guard draws.corruption.happens(conditions.corruption), !datagram.bytes.isEmpty else { return }
+    private mutating func corrupt(_ packet: inout Packet) {
+        guard draws.corruption.happens(conditions.corruption), packet.payloadBitCount > 0 else { return }
         statistics.corrupted += 1
         let flips = 1 + draws.corruption.number(upTo: Self.mostFlippedBits - 1)
         for _ in 0..<flips {
-            let bit = draws.corruption.number(upTo: UInt64(datagram.bytes.count * 8 - 1))
-            datagram.bytes[Int(bit / 8)] ^= 1 << UInt8(bit % 8)
+            packet.flipPayloadBit(Int(draws.corruption.number(upTo: UInt64(packet.payloadBitCount - 1))))
         }
     }
 
@@ -232,8 +239,9 @@ struct LinkDirection {
     }
 }
 
-/// A datagram ended its way here.
-struct Dropped: Error {
-    var reason: DropReason
+/// A packet ended its way here.
+public struct Dropped: Error {
+    /// Why.
+    public var reason: DropReason
     init(_ reason: DropReason) { self.reason = reason }
 }

@@ -177,8 +177,8 @@ extension VirtualNetwork {
     private func carry(_ datagram: Datagram, over link: LinkID, _ direction: Direction) {
         do throws(Dropped) {
             let (first, second) = try links[link.index][direction].enter(datagram, at: now)
-            push(.leave(link, direction, first.datagram), at: first.at)
-            if let second { push(.leave(link, direction, second.datagram), at: second.at) }
+            push(.leave(link, direction, first.packet), at: first.at)
+            if let second { push(.leave(link, direction, second.packet), at: second.at) }
         } catch {
             record(.dropped(error.reason), links[link.index].name, datagram)
         }

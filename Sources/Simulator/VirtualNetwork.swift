@@ -73,10 +73,10 @@ public final class VirtualNetwork {
         var host: HostID
         var address: IPAddress
         var upstream: Upstream
-        var outbound: LinkDirection
-        var inbound: LinkDirection
+        var outbound: LinkDirection<Datagram>
+        var inbound: LinkDirection<Datagram>
 
-        subscript(direction: Direction) -> LinkDirection {
+        subscript(direction: Direction) -> LinkDirection<Datagram> {
             get { direction == .outbound ? outbound : inbound }
             set { if direction == .outbound { outbound = newValue } else { inbound = newValue } }
         }

@@ -1,4 +1,4 @@
-"""Origin servers for tests, on ports of 127.0.0.1 that the kernel chooses.
+"""Origin servers for tests, on ports of 127.0.0.1, or of the address after --host, that the kernel chooses.
 
 Prints one line for each, `http PORT`, `echo PORT`, `sink PORT`, `refused PORT`, then `ready`.
 
@@ -168,14 +168,16 @@ class QuietHTTPServer(Threads):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path)
-    HTTPHandler.file = parser.parse_args().file
+    parser.add_argument("--host", default="127.0.0.1")
+    arguments = parser.parse_args()
+    HTTPHandler.file = arguments.file
     # Bound and not listening: the kernel answers with a reset, and gives the port to nobody else.
     refused = socket.socket()
-    refused.bind(("127.0.0.1", 0))
+    refused.bind((arguments.host, 0))
     servers = {
-        "http": QuietHTTPServer(("127.0.0.1", 0), HTTPHandler),
-        "echo": QuietHTTPServer(("127.0.0.1", 0), EchoHandler),
-        "sink": QuietHTTPServer(("127.0.0.1", 0), SinkHandler),
+        "http": QuietHTTPServer((arguments.host, 0), HTTPHandler),
+        "echo": QuietHTTPServer((arguments.host, 0), EchoHandler),
+        "sink": QuietHTTPServer((arguments.host, 0), SinkHandler),
     }
     for name, server in servers.items():
         threading.Thread(target=server.serve_forever, name=name, daemon=True).start()
