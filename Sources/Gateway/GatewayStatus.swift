@@ -27,7 +27,7 @@ struct GatewayStatus {
     private static func json(_ client: WorkerReport.Client) -> JSONValue {
         .object([
             .init("user", client.user.map(JSONValue.string) ?? .null),
-            .init("paths", .array(client.paths.map(PathReport.json))),
+            .init("paths", .array(client.paths.map { PathReport.json($0) })),
             .init(
                 "tunnels",
                 .array(

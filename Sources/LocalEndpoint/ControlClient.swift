@@ -12,11 +12,26 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
     private var received: [UInt8] = []
     private var isComplete = false
 
+    /// What came of a question.
+    public enum Answer: Hashable, Sendable {
+        /// The whole answer.
+        case text(String)
+        /// The command failed: why.
+        case error(String)
+        /// Nobody answers, or not in time.
+        case nobody
+    }
+
     /// The whole answer; nil when nobody answers, or only that the command failed.
     public static func ask(_ command: String, at path: String) -> String? {
-        guard let loop = try? EventLoop() else { return nil }
+        if case .text(let text) = answer(to: command, at: path) { text } else { nil }
+    }
+
+    /// The answer to a command.
+    public static func answer(to command: String, at path: String) -> Answer {
+        guard let loop = try? EventLoop() else { return .nobody }
         let question = ControlClient(loop)
-        guard let stream = try? ByteStream.connect(path: path, on: loop, handler: question) else { return nil }
+        guard let stream = try? ByteStream.connect(path: path, on: loop, handler: question) else { return .nobody }
         _ = stream.write(Array("\(command)\n".utf8).span)
         stream.isReading = true
         let timer = loop.addTimer(question)
@@ -25,7 +40,10 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
         stream.close()
         loop.removeTimer(timer)
         let text = String(decoding: question.received, as: UTF8.self)
-        return question.isComplete && !text.isEmpty && !text.hasPrefix("error:") ? text : nil
+        guard question.isComplete, !text.isEmpty else { return .nobody }
+        let failure = "error: "
+        guard text.hasPrefix(failure) else { return .text(text) }
+        return .error(text.dropFirst(failure.count).split(separator: "\n").first.map { String($0) } ?? text)
     }
 
     private init(_ loop: EventLoop) { self.loop = loop }

@@ -17,20 +17,15 @@ struct GatewayAttempt {
 extension GatewayAttempt {
     /// How long an address of a gateway has for its handshake.
     static let handshakeLimit = Interval.seconds(4)
-    /// How often the gateway is asked for a sign of life while tunnels are open and nothing is sent: often enough to keep
-    /// the mapping of a NAT.
-    static let keepAliveInterval = Interval.seconds(15)
 
     /// Starts to connect, with an endpoint and a socket of its own: what another attempt leaves behind cannot disturb it.
     func start(link: GatewayLink) throws -> LinkSession {
-        let route = try NetworkInterface.route(to: address)
+        let (bound, mtu) = try link.paths.firstSocket(toward: address)
         var transport = TransportConfiguration()
         transport.handshakeTimeout = Self.handshakeLimit
-        transport.keepAliveInterval = Self.keepAliveInterval
         // RFC 9114 §6.1: a server opens no bidirectional streams.
         transport.streams.peerBidirectionalStreams = 0
-        transport.largestDatagram = min(transport.largestDatagram, Self.largestPayload(route.mtu, address.ip.family))
-        let bound = try BoundDatagramSocket(NetworkAddress(.unspecified(address.ip.family), port: 0))
+        transport.largestDatagram = min(transport.largestDatagram, Self.largestPayload(mtu, address.ip.family))
         let driver = try EndpointDriver(
             EndpointConfiguration(
                 transport: transport, resetKey: StatelessResetKey(SecretBytes(systemRandomBytes(count: 32)))),

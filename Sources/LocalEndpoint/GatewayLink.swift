@@ -54,10 +54,20 @@ final class GatewayLink: TimerHandler {
     let loop: EventLoop
     let log: Logger
     private var invites: [Invite]
-    private let resolver: Resolver
+    let resolver: Resolver
+    /// What the connections know of this machine's links.
+    let paths: PathContext
     private unowned let owner: any GatewayLinkOwner
     private let keyLogFile: KeyLogFile?
     private(set) var state = State.idle
+
+    /// A fresh connection beside one that does not answer.
+    struct Race {
+        var dial: GatewayDial
+        var began: Instant
+    }
+    /// Only while a connection is there.
+    var racing: Race?
     /// Connections that take no further tunnels and have some left.
     private(set) var leaving: [LinkSession] = []
     /// Connections that are over, until their sockets are closed.
@@ -79,7 +89,8 @@ final class GatewayLink: TimerHandler {
     private(set) var lastFailure: LinkFailure?
 
     init(
-        _ invites: [Invite], on loop: EventLoop, log: Logger, keyLog: KeyLogFile?, owner: any GatewayLinkOwner
+        _ invites: [Invite], paths: LocalConfiguration.Paths = .init(), on loop: EventLoop, log: Logger,
+        keyLog: KeyLogFile?, owner: any GatewayLinkOwner
     ) throws(SystemError) {
         self.invites = invites
         self.loop = loop
@@ -87,9 +98,11 @@ final class GatewayLink: TimerHandler {
         self.owner = owner
         keyLogFile = keyLog
         resolver = try Resolver(on: loop)
+        self.paths = PathContext(paths, on: loop, log: log)
         retryTimer = loop.addTimer(self)
         waitTimer = loop.addTimer(self)
         discardTimer = loop.addTimer(self)
+        self.paths.owner = self
     }
 
     /// Begins a round through the list of gateways.
@@ -109,6 +122,7 @@ final class GatewayLink: TimerHandler {
     /// Tells the gateway that this is the end, and connects no more.
     func stop() {
         if case .dialling(let dial) = state { dial.cancel() }
+        cancelRace()
         for session in sessions { session.close("the local endpoint stops") }
         state = .stopped
         for entry in waiting { entry.applicant.tunnelFailed(.connectionLost) }
@@ -118,6 +132,7 @@ final class GatewayLink: TimerHandler {
     /// Resets every program that has a tunnel: the process ends now.
     func abort() {
         for session in sessions { session.abortTunnels() }
+        paths.close()
     }
 
     /// The connection that new tunnels go to.
@@ -188,6 +203,10 @@ final class GatewayLink: TimerHandler {
     }
 
     func dial(_ dial: GatewayDial, connected session: LinkSession) {
+        if dial === racing?.dial { raceWon(by: session) } else { connected(session) }
+    }
+
+    func connected(_ session: LinkSession) {
         state = .ready(session)
         roundFailure = nil
         lastFailure = nil
@@ -206,6 +225,7 @@ final class GatewayLink: TimerHandler {
 
     /// All addresses of a gateway failed: the next gateway's turn, or a pause.
     func dial(_ dial: GatewayDial, failed failure: LinkFailure) {
+        guard dial !== racing?.dial else { return racing = nil }
         let failure = failure.orWorse(roundFailure)
         roundFailure = failure
         lastFailure = failure
@@ -222,6 +242,8 @@ final class GatewayLink: TimerHandler {
         }
     }
 
+    func retryAtOnce() { armRetry(.zero) }
+
     private func armRetry(_ interval: Interval) {
         if let retryTimer { loop.arm(retryTimer, at: max(loop.now + interval, noDialBefore)) }
     }
@@ -234,25 +256,31 @@ final class GatewayLink: TimerHandler {
 
     // MARK: - What becomes of connections
 
+    /// What is trying to reach a gateway.
+    private var dials: [GatewayDial] {
+        let first: [GatewayDial] = if case .dialling(let dial) = state { [dial] } else { [] }
+        return first + (racing.map { [$0.dial] } ?? [])
+    }
+
     func established(_ session: LinkSession) {
-        if case .dialling(let dial) = state { _ = dial.established(session) }
+        for dial in dials where dial.established(session) { return }
     }
 
     /// The gateway cannot be reached in this way: no need to wait for the end of the handshake's time.
     func unreachable(_ session: LinkSession, _ failure: LinkFailure) {
-        if case .dialling(let dial) = state { dial.failed(session, failure) }
+        for dial in dials { dial.failed(session, failure) }
     }
 
     func closed(_ session: LinkSession, _ end: ConnectionEnd) {
         discard(session)
         leaving.removeAll { $0 === session }
+        for dial in dials where dial.closed(session, end) { return }
         switch state {
-        case .dialling(let dial): _ = dial.closed(session, end)
         case .ready(let current) where current === session:
             log.warning("connection lost: \(end.sentence)", metadata: ["gateway": "\(session.attempt.address)"])
             lastFailure = LinkFailure(end, gateway: session.attempt)
             replace(session)
-        case .idle, .ready, .waiting, .stopped: break
+        case .idle, .dialling, .ready, .waiting, .stopped: break
         }
     }
 
@@ -260,12 +288,29 @@ final class GatewayLink: TimerHandler {
     func goingAway(_ session: LinkSession) {
         guard session === self.session else { return }
         log.notice("the gateway is going away", metadata: ["gateway": "\(session.attempt.address)"])
-        leaving.append(session)
+        cancelRace()
+        leave(session)
         noDialBefore = loop.now + Self.pauseAfterGoingAway
         replace(session)
     }
 
+    /// A connection that takes no further tunnels ends with its last one.
+    func leave(_ session: LinkSession) {
+        if session.tunnelCount > 0 { leaving.append(session) } else { discard(session) }
+    }
+
+    func tunnelsEnded(on session: LinkSession) {
+        guard leaving.contains(where: { $0 === session }) else { return }
+        leaving.removeAll { $0 === session }
+        discard(session)
+    }
+
     private func replace(_ session: LinkSession) {
+        if let racing {
+            self.racing = nil
+            state = .dialling(racing.dial)
+            return
+        }
         state = .waiting
         backoff.lost(after: session.established.map { loop.now - $0 } ?? .zero)
         armRetry(backoff.next(using: &generator))
@@ -307,19 +352,5 @@ final class GatewayLink: TimerHandler {
         // Every probe is answered; what counts is what changes.
         let isChange = if case .answered = change { false } else { true }
         log.log(level: isChange ? .info : .debug, "path: \(change.sentence)")
-    }
-
-    /// Replaces the local socket by a new one and moves the connection there.
-    func rebind() throws {
-        guard let session else { return }
-        let (connection, driver) = (session.driven.connection, session.driver)
-        let old = connection.activeLocalAddress
-        let bound = try BoundDatagramSocket(NetworkAddress(.unspecified(old.ip.family), port: 0))
-        driver.addSocket(bound)
-        try connection.addLocalAddress(bound.localAddress, at: loop.now)
-        try connection.activate(bound.localAddress, at: loop.now)
-        try connection.removeLocalAddress(old, at: loop.now)
-        driver.removeSocket(old)
-        session.driven.needsService()
     }
 }

@@ -28,6 +28,8 @@ final class LinkSession: ConnectionApplication {
     private var followers: [TunnelID: any TunnelFollower] = [:]
     /// When something last arrived from the gateway.
     private(set) var lastContact: Instant
+    /// Chooses the path; from the confirmation of the handshake to the end of the connection.
+    private(set) var paths: PathControl?
     /// When the handshake was complete.
     private(set) var established: Instant?
 
@@ -50,6 +52,7 @@ final class LinkSession: ConnectionApplication {
 
     /// Tells the gateway that this end needs the connection no more.
     func close(_ reason: String) {
+        endPaths()
         driven.connection.close(errorCode: HTTP3ErrorCode.noError.rawValue, reason: reason, at: link.loop.now)
         driven.needsService()
     }
@@ -64,7 +67,6 @@ final class LinkSession: ConnectionApplication {
         let optimism = isFresh ? applicant.optimism : .afterAnswer
         let id = client.open(to: applicant.destination, optimism)
         openings[id] = Opening(applicant: applicant, optimism: optimism)
-        driven.connection.setKeepAlive(.on)
         // Bytes that may be sent at once are read at once; what comes back waits for the answer all the same.
         if optimism == .beforeAnswer { attach(applicant, to: id) }
         driven.needsService()
@@ -105,10 +107,14 @@ final class LinkSession: ConnectionApplication {
         case .sessionTicket(let bytes): link.keepTicket(bytes, of: attempt)
         case .newToken(let bytes): link.keepToken(bytes, of: attempt)
         case .keyLogLine(let line): link.keyLog(line)
-        case .path(let change): link.pathChanged(change)
+        case .handshakeConfirmed: paths = PathControl(self, link.paths)
+        case .path(let change):
+            link.pathChanged(change)
+            paths?.received(change, at: now)
         case .closed(let end):
             client.receive(event, at: now)
             settle(at: now)
+            endPaths()
             return link.closed(self, end)
         default: break
         }
@@ -121,9 +127,25 @@ final class LinkSession: ConnectionApplication {
     }
 
     func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {
-        guard established == nil, error.isRefusal || error.isPathFailure else { return }
-        link.unreachable(self, LinkFailure(error, gateway: attempt))
+        if established == nil, error.isRefusal || error.isPathFailure {
+            link.unreachable(self, LinkFailure(error, gateway: attempt))
+        } else if error.isPathFailure {
+            paths?.sendFailed(from: local, at: now)
+        }
     }
+
+    // MARK: - Paths
+
+    private func endPaths() {
+        paths?.end()
+        paths = nil
+    }
+
+    /// No path answers: a fresh connection may be the better way.
+    func raceWanted(_ reason: Handover.Reason) { link.raceWanted(by: self, reason) }
+
+    /// Something arrived from the gateway, or not: ends a race that is not needed.
+    func heard(at received: Instant?) { link.heard(from: self, at: received) }
 
     private func perform(_ action: TunnelAction) {
         switch action {
@@ -149,7 +171,7 @@ final class LinkSession: ConnectionApplication {
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
         relay.perform(action)
         followers.removeValue(forKey: id)?.tunnelEnded(ending)
-        if client.relay.count == 0 { driven.connection.setKeepAlive(.off) }
+        if client.relay.count == 0 { link.tunnelsEnded(on: self) }
     }
 
     private func failed(_ id: TunnelID, _ failure: TunnelFailure, _ payload: TunnelAction.Payload) {

@@ -13,6 +13,8 @@ import Tunnel
 /// |---|---|
 /// | `status` | the status, for people |
 /// | `status json` | the status as one JSON object |
+/// | `paths`, `paths json` | the paths, the other addresses of this machine, and the last handovers |
+/// | `paths add ADDRESS`, `paths use ADDRESS`, `paths remove ADDRESS` | `ok`, after the path policy was told |
 /// | `rebind` | `ok`, after the socket toward the gateway was replaced by a new one |
 /// | `open HOST PORT` | once the tunnel is up: `ok NUMBER` and a line feed, and then the stream *is* the tunnel, with half-close |
 /// | `outcome NUMBER` | once that tunnel is over: `finished` or `reset`, which the end of a local stream cannot tell |
@@ -47,10 +49,21 @@ final class LocalControl: ControlResponder {
         switch words.first {
         case "status" where words.count == 1: request.reply(LocalStatus(link).text)
         case "status" where words == ["status", "json"]: request.reply(LocalStatus(link).json.text + "\n")
+        case "paths": paths(words.dropFirst(), request)
         case "rebind": rebind(request)
         case "open": open(words.dropFirst(), request)
         case "outcome": outcome(words.dropFirst(), request)
-        default: request.reply("error: unknown command; this process knows status, status json, rebind and open\n")
+        default: request.reply("error: unknown command; this process knows status, paths, rebind and open\n")
+        }
+    }
+
+    private func paths(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
+        guard let command = PathCommand(words: words) else {
+            return request.reply("error: not of the form paths [json], or paths add|use|remove ADDRESS\n")
+        }
+        switch link.perform(command) {
+        case .success(let answer): request.reply(answer)
+        case .failure(let error): request.reply("error: \(error)\n")
         }
     }
 

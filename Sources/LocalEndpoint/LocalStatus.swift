@@ -8,6 +8,9 @@ import Tunnel
 
 /// What `godwit status` shows of a local endpoint.
 struct LocalStatus {
+    /// Handovers that people are shown; `godwit paths` and JSON have more.
+    static let handoversShown = 5
+
     private let link: GatewayLink
 
     init(_ link: GatewayLink) { self.link = link }
@@ -21,7 +24,6 @@ struct LocalStatus {
         }
     }
 
-    private var paths: [PathStatus] { link.session?.driven.connection.networkPaths ?? [] }
     private var tunnels: [TunnelRelay.Statistics] { link.sessions.flatMap(\.tunnels) }
     private var silence: Interval? { link.session.map { link.loop.now - $0.lastContact } }
 
@@ -33,7 +35,9 @@ struct LocalStatus {
             .init("last_contact_ms", silence.map { .count($0.milliseconds) } ?? .null),
             .init("reconnects", .count(link.reconnects)),
             .init("last_failure", link.lastFailure.map { .string($0.sentence) } ?? .null),
-            .init("paths", .array(paths.map(PathReport.json))),
+            .init("paths", PathListing(link).pathsJSON),
+            .init("handover_count", .count(link.paths.handoverCount)),
+            .init("handovers", PathListing(link).handoversJSON),
             .init(
                 "tunnels",
                 .array(
@@ -53,7 +57,8 @@ struct LocalStatus {
         var lines = ["gateway \(link.gateway.gateway): \(state), \(tunnels.count) tunnels"]
         if let silence { lines.append("last contact \(silence.milliseconds) ms ago, \(link.reconnects) reconnects") }
         if let failure = link.lastFailure { lines.append("last failure: \(failure.sentence)") }
-        lines += paths.map { "path " + PathReport.text($0) }
+        lines += PathListing(link).pathLines.map { "path " + $0 }
+        lines += PathListing(link).handoverLines.suffix(Self.handoversShown)
         lines += tunnels.map { tunnel in
             let destination = tunnel.destination.map { "\($0)" } ?? "-"
             return "tunnel \(destination), \(tunnel.sent) bytes out, \(tunnel.delivered) in"

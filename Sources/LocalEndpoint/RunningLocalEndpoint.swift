@@ -43,7 +43,8 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         self.loop = loop
         self.reread = reread
         let link = try GatewayLink(
-            configuration.gateways, on: loop, log: log, keyLog: .ofEnvironment(), owner: self)
+            configuration.gateways, paths: configuration.paths, on: loop, log: log, keyLog: .ofEnvironment(),
+            owner: self)
         self.link = link
         timer = loop.addTimer(self)
         let listeners = LocalListeners(link: link)
@@ -120,6 +121,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         do {
             let configuration = try reread()
             link?.replaceGateways(configuration.gateways)
+            link?.paths.follow(configuration.paths)
             for failure in listeners?.follow(configuration) ?? [] { log.error("\(failure)") }
             log.notice("read the configuration again")
             logReady()

@@ -113,7 +113,7 @@ extension Connection {
 
     /// Where to reach the server over a family of addresses: where it is reached now, where the handshake went, or at its
     /// preferred address (RFC 9000 §9.6: clients use its address of one family or the other).
-    private func serverAddress(of family: IPAddress.Family) -> NetworkAddress? {
+    public func serverAddress(of family: IPAddress.Family) -> NetworkAddress? {
         if activePath.remote.ip.family == family { return activePath.remote }
         if handshakeRemote.ip.family == family { return handshakeRemote }
         guard let preferred = peerParameters?.preferredAddress,

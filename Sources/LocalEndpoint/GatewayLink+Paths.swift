@@ -1,0 +1,58 @@
+import EventLoop
+import Logging
+import Primitives
+import QUIC
+import Tunnel
+
+/// The network changes: paths of the connection, and a fresh connection where no path answers.
+extension GatewayLink: PathContextOwner {
+    /// Replaces the local socket by a new one and moves the connection there.
+    func rebind() throws {
+        guard let paths = session?.paths else { throw PathRequestError.notConnected }
+        try paths.rebind()
+    }
+
+    /// A gateway that could not be reached may be reachable now.
+    func networkAppeared() {
+        switch state {
+        case .waiting: retryAtOnce()
+        case .dialling(let dial):
+            // Its handshakes may have begun on a network that is gone.
+            dial.cancel()
+            start()
+        case .idle, .ready, .stopped: break
+        }
+    }
+
+    // MARK: - The race of a fresh connection with one that does not answer
+
+    /// No path of the connection answers: it may be over without this end's knowing.
+    func raceWanted(by session: LinkSession, _ reason: Handover.Reason) {
+        guard session === self.session, racing == nil else { return }
+        log.info("trying a fresh connection as well", metadata: ["why": "\(reason.sentence)"])
+        let dial = GatewayDial(gateway, link: self)
+        racing = Race(dial: dial, began: loop.now)
+        dial.start(resolver)
+    }
+
+    /// The old connection was heard of again: it keeps its tunnels.
+    func heard(from session: LinkSession, at received: Instant?) {
+        guard let racing, session === self.session, let received, received > racing.began else { return }
+        cancelRace()
+    }
+
+    func cancelRace() {
+        let dial = racing?.dial
+        racing = nil
+        dial?.cancel()
+    }
+
+    /// The fresh connection is up first. Tunnels of the old one stay there: it may come back.
+    func raceWon(by session: LinkSession) {
+        racing = nil
+        guard let old = self.session else { return connected(session) }
+        log.notice("a fresh connection has taken over", metadata: ["gateway": "\(session.attempt.address)"])
+        leave(old)
+        connected(session)
+    }
+}
