@@ -8,6 +8,9 @@ public struct GatewayConfiguration: Hashable, Sendable {
     public var name: HostPort?
     /// UDP addresses to serve on.
     public var listen: [NetworkAddress]
+    /// Where clients reach the gateway, at most one address of each family: told to those that came over the other one.
+    /// `nil`: the machine's own global addresses.
+    public var addresses: [NetworkAddress]?
     /// The certificate chain in PEM, the gateway's own certificate first.
     public var certificate: String
     /// The private key in PEM.
@@ -81,9 +84,9 @@ extension GatewayConfiguration {
         let root = try TableReader(
             TOMLNode.parse(text, source: source), name: "", source: source,
             keys: [
-                "name", "listen", "certificate", "key", "users", "workers", "control", "destinations", "limits",
-                "resumption",
-                "metrics", "origin",
+                "name", "listen", "addresses", "certificate", "key", "users", "workers", "control", "destinations",
+                "limits",
+                "resumption", "metrics", "origin",
             ])
         func path(_ key: String, default name: String) throws(ConfigurationError) -> String {
             let text = try root.string(key) ?? Located(name, source: source, line: 1)
@@ -94,6 +97,7 @@ extension GatewayConfiguration {
             throw root.error("listen", "is missing; write listen = [\"0.0.0.0:443\", \"[::]:443\"]")
         }
         self.listen = listen
+        addresses = try Self.addresses(root)
         name = try Self.name(root, port: listen.first?.port)
         certificate = try path("certificate", default: "gateway.crt")
         key = try path("key", default: "gateway.key")
@@ -106,6 +110,22 @@ extension GatewayConfiguration {
         resumption = try Resumption(root)
         metrics = try root.table("metrics", keys: ["listen"])?.optionalListenAddress("listen")
         origins = try Origin.all(in: root)
+    }
+
+    private static func addresses(_ root: TableReader) throws(ConfigurationError) -> [NetworkAddress]? {
+        guard let texts = try root.strings("addresses") else { return nil }
+        var addresses: [NetworkAddress] = []
+        for text in texts {
+            let address = try TableReader.address(text, "addresses")
+            guard !address.ip.isUnspecified, address.port != 0 else {
+                throw text.error("addresses names \(address), which nobody can reach; write an address and its port")
+            }
+            guard !addresses.contains(where: { $0.ip.family == address.ip.family }) else {
+                throw text.error("addresses names two of one family; keep one IPv4 and one IPv6 address")
+            }
+            addresses.append(address)
+        }
+        return addresses
     }
 
     /// `HOST:PORT`, or `HOST` with the port of the first listener.

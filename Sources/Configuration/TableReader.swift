@@ -180,7 +180,7 @@ extension TableReader {
         return hosts
     }
 
-    private static func address(_ text: Located<String>, _ what: String) throws(ConfigurationError) -> NetworkAddress {
+    static func address(_ text: Located<String>, _ what: String) throws(ConfigurationError) -> NetworkAddress {
         guard let address = NetworkAddress(text.value) else {
             throw text.error(
                 "\(what) \"\(text.value)\" is no address and port; write \"127.0.0.1:4433\" or \"[::1]:4433\"")

@@ -43,6 +43,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         resolver = try Resolver(on: loop)
         var server = ServerConfiguration(tls: setup.tls, tokenKey: setup.tokenKey)
         server.maximumConnections = WorkerSetup.maximumConnections
+        server.alternativeIPv4 = setup.addresses.ipv4
+        server.alternativeIPv6 = setup.addresses.ipv6
         let driver = try EndpointDriver(
             EndpointConfiguration(
                 transport: setup.transport, server: server, resetKey: setup.resetKey,

@@ -108,12 +108,17 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
             for (index, socket) in group.enumerated() { sockets[index].append(socket) }
             listen.append(group[0].localAddress)
         }
+        var setup = setup
+        setup.addresses = GatewayAddresses(
+            configured: configuration.addresses, listen: listen,
+            own: ((try? NetworkInterface.all()) ?? []).filter(\.isUp).map(\.address.ip))
+        let final = setup
         for index in 0..<setup.workers {
             let own = sockets[index]
             workers.append(
                 try Worker.start(named: "gateway-\(index)", receiving: WorkerRequest.self) {
                     (loop) throws(SystemError) in
-                    try GatewayWorker(setup, sockets: own, index: index, on: loop)
+                    try GatewayWorker(final, sockets: own, index: index, on: loop)
                 })
         }
     }

@@ -22,6 +22,8 @@ struct WorkerSetup: Sendable {
     let tokenKey: AddressValidationTokenKey
     let resetKey: StatelessResetKey
     let workers: Int
+    /// Where clients reach the gateway over the other family of addresses.
+    var addresses = GatewayAddresses(configured: [], listen: [], own: [])
     let log: Logger
     let keyLog: KeyLogFile?
     let reports: Mailbox<WorkerReport>

@@ -23,6 +23,8 @@ extension GatewayAttempt {
         let (bound, mtu) = try link.paths.firstSocket(toward: address)
         var transport = TransportConfiguration()
         transport.handshakeTimeout = Self.handshakeLimit
+        // A gateway inside of a private network has its other address there, too; one on the internet sends nobody inside.
+        transport.preferredAddresses = address.ip.isGlobal ? .global : .any
         // RFC 9114 §6.1: a server opens no bidirectional streams.
         transport.streams.peerBidirectionalStreams = 0
         transport.largestDatagram = min(transport.largestDatagram, Self.largestPayload(mtu, address.ip.family))

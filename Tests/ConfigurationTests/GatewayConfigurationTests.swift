@@ -46,6 +46,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.resumption.linger == .seconds(86_400))
         #expect(configuration.resumption.buffer == .mebibytes(16))
         #expect(configuration.metrics == nil)
+        #expect(configuration.addresses == nil)
         #expect(configuration.destinations.allow.map(\.value) == ["*:*"])
     }
 
@@ -57,6 +58,7 @@ struct GatewayConfigurationTests {
             certificate = "/tls/a.crt"
             key = "~/a.key"
             users = "$HOME/u.toml"
+            addresses = ["[2001:db8::5]:443", "203.0.113.5:4433"]
             workers = 3
             control = "${XDG_RUNTIME_DIR}/g.sock"
             [destinations]
@@ -82,7 +84,8 @@ struct GatewayConfigurationTests {
         #expect(configuration.workers == 3)
         #expect(configuration.control == "/run/user/1/g.sock")
         #expect(configuration.destinations.allow.map(\.value) == ["10.0.0.0/8:22", "a:*"])
-        #expect(configuration.destinations.allow.map(\.line) == [9, 10])
+        #expect(configuration.destinations.allow.map(\.line) == [10, 11])
+        #expect(configuration.addresses?.map(\.description) == ["[2001:db8::5]:443", "203.0.113.5:4433"])
         #expect(configuration.destinations.privateNetworks)
         #expect(configuration.limits.connectionsPerUser == 1)
         #expect(configuration.limits.tunnelsPerUser == 2)
@@ -101,6 +104,8 @@ struct GatewayConfigurationTests {
             ("listen = []", 1, "listen is empty"), ("listen = [1]", 1, "an element of listen is an integer"),
             ("listen = [\n \"127.0.0.1:1\",\n \"localhost:1\"]", 3, "listen \"localhost:1\" is no address and port"),
             ("listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", 1, "names 127.0.0.1:1 twice"),
+            ("\(ok)addresses = [\"0.0.0.0:443\"]", 2, "addresses names 0.0.0.0:443, which nobody can reach"),
+            ("\(ok)addresses = [\"192.0.2.1:1\", \"192.0.2.2:1\"]", 2, "addresses names two of one family"),
             ("\(ok)workers = \"3\"", 2, "workers is a string; write an integer"),
             ("\(ok)workers = -1", 2, "workers = -1 is out of range; write 0 to 256"),
             ("\(ok)workers = 1.5", 2, "workers is a number with a fraction"),

@@ -21,6 +21,8 @@ final class Bench: GatewayLinkOwner, TimerHandler {
     let log: Logger
     let gateway: GatewayWorker
     let gatewayAddress: NetworkAddress
+    /// Where the gateway is reached over IPv6.
+    let gatewayAddress6: NetworkAddress
     /// For the user of the gateway.
     let invite: Invite
     private var ownedLink: GatewayLink?
@@ -34,9 +36,13 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         log = Logger("test", options: LogOptions(level: .critical), unixMilliseconds: { 0 })
         let bound = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
         gatewayAddress = bound.localAddress
-        let (setup, invite) = try Self.gateway(at: gatewayAddress, in: folder, log: log)
+        let other = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv6), port: 0))
+        gatewayAddress6 = other.localAddress
+        var (setup, invite) = try Self.gateway(at: gatewayAddress, in: folder, log: log)
+        setup.addresses = GatewayAddresses(
+            configured: [bound.localAddress, other.localAddress], listen: [], own: [])
         self.invite = invite
-        gateway = try GatewayWorker(setup, sockets: [bound], index: 0, on: loop)
+        gateway = try GatewayWorker(setup, sockets: [bound, other], index: 0, on: loop)
         ownedLink = try GatewayLink(try invites(invite), on: loop, log: log, keyLog: nil, owner: self)
     }
 

@@ -62,12 +62,35 @@ struct PathControlTests {
         let (bench, control) = try Self.bench()
         defer { control.close() }
         #expect(try Self.answer("paths use 192.0.2.77", bench).hasPrefix("error: no interface has the address"))
-        #expect(try Self.answer("paths add ::1", bench).hasPrefix("error: the gateway cannot be reached from ::1"))
         #expect(try Self.answer("paths remove 127.0.0.1", bench).hasPrefix("error: 127.0.0.1 is the only path"))
         for command in ["paths x", "paths use", "paths use x", "paths use 127.0.0.1 2", "paths json x"] {
             #expect(try Self.answer(command, bench).hasPrefix("error: not of the form"))
         }
         #expect(try Self.answer("paths use 127.0.0.1", bench) == "ok\n")
+    }
+
+    @Test("a connection over IPv4 goes on over IPv6, and comes back")
+    func otherFamily() throws {
+        let (bench, control) = try Self.bench()
+        defer { control.close() }
+        let echo = try bench.echo()
+        let program = try LocalControlTests.ask("open 127.0.0.1 \(echo.port)", bench)
+        #expect(bench.run { program.text == "ok 1\n" })
+        let connection = try #require(bench.link.session?.driven.connection)
+        #expect(connection.networkPaths.map(\.path.remote) == [bench.gatewayAddress])
+        for (round, address) in ["::1", "127.0.0.1", "::1"].enumerated() {
+            #expect(try Self.answer("paths use \(address)", bench) == "ok\n")
+            #expect(bench.run { connection.activeLocalAddress.ip == IPAddress(address) })
+            program.send(bytes("."))
+            #expect(bench.run { program.received.count == 6 + round })
+            let remote = connection.networkPaths.first?.path.remote
+            #expect(remote == (address == "::1" ? bench.gatewayAddress6 : bench.gatewayAddress))
+        }
+        #expect(bench.run { bench.link.paths.handovers.count == 3 })
+        #expect(bench.link.paths.handovers.allSatisfy { $0.handover.reason == .manual && $0.handover.stall != nil })
+        let text = try Self.answer("status", bench)
+        #expect(text.contains("handover ") && text.contains("lo 127.0.0.1 -> lo ::1, asked for, stall "))
+        #expect(bench.link.reconnects == 0)
     }
 
     @Test("without a connection there are no paths to change")

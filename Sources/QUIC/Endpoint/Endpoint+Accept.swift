@@ -76,11 +76,13 @@ extension Endpoint {
         own.retrySourceConnectionID = address.retrySourceConnectionID
         own.statelessResetToken = resetToken
         var preferredID: ConnectionID?
-        if server.preferredIPv4 != nil || server.preferredIPv6 != nil {
+        let preferredIPv4 = server.preferredIPv4 ?? (arrival.local.ip.family == .ipv6 ? server.alternativeIPv4 : nil)
+        let preferredIPv6 = server.preferredIPv6 ?? (arrival.local.ip.family == .ipv4 ? server.alternativeIPv6 : nil)
+        if preferredIPv4 != nil || preferredIPv6 != nil {
             let (id, token) = identifiers.issue(for: handle, using: &generator)
             preferredID = id
             own.preferredAddress = PreferredAddress(
-                ipv4: server.preferredIPv4, ipv6: server.preferredIPv6, connectionID: id, statelessResetToken: token)
+                ipv4: preferredIPv4, ipv6: preferredIPv6, connectionID: id, statelessResetToken: token)
         }
         let engine: TLSEngine
         do throws(TLSError) {

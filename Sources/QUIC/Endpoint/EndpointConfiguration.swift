@@ -47,6 +47,11 @@ public struct ServerConfiguration {
     public var preferredIPv4: NetworkAddress?
     /// The same for IPv6.
     public var preferredIPv6: NetworkAddress?
+    /// This server's IPv4 address for clients that came over IPv6: told as preferred address, it moves none of them by
+    /// itself, and is there for those whose next network has only IPv4.
+    public var alternativeIPv4: NetworkAddress?
+    /// This server's IPv6 address for clients that came over IPv4.
+    public var alternativeIPv6: NetworkAddress?
 
     /// Creates a configuration.
     public init(tls: TLSContext, tokenKey: AddressValidationTokenKey) {
