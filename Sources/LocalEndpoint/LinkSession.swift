@@ -124,6 +124,7 @@ final class LinkSession: ConnectionApplication {
 
     func settle(at now: Instant) {
         while let action = client.nextAction() { perform(action) }
+        if client.relay.count == 0 { link.tunnelsEnded(on: self) }
     }
 
     func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {
@@ -171,7 +172,6 @@ final class LinkSession: ConnectionApplication {
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
         relay.perform(action)
         followers.removeValue(forKey: id)?.tunnelEnded(ending)
-        if client.relay.count == 0 { link.tunnelsEnded(on: self) }
     }
 
     private func failed(_ id: TunnelID, _ failure: TunnelFailure, _ payload: TunnelAction.Payload) {

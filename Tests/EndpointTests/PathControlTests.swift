@@ -1,6 +1,7 @@
 import Configuration
 import Driver
 import EventLoop
+import Glibc
 import Primitives
 import QUIC
 import Testing
@@ -112,7 +113,7 @@ struct PathControlTests {
         // RFC 9000 §14.2.1: a made-up refusal ends nothing.
         session.sendFailed(
             from: session.driven.connection.activeLocalAddress,
-            SystemError(.connect, .address(bench.gatewayAddress), code: 111), at: bench.loop.now)
+            SystemError(.connect, .address(bench.gatewayAddress), code: ECONNREFUSED), at: bench.loop.now)
         let echo = try bench.echo()
         let program = try LocalControlTests.ask("open 127.0.0.1 \(echo.port)", bench)
         #expect(bench.run { program.text == "ok 1\n" })
