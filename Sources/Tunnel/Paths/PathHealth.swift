@@ -27,8 +27,12 @@ enum PathHealth: Equatable {
     enum Cause: Equatable {
         /// A flow stopped.
         case flow
+        /// A message of an exchange is not answered as soon as usual.
+        case exchange
         /// What was sent is not answered.
         case unanswered
+        /// Things arrive, but what leaves does not.
+        case deaf
         /// The path was activated and never answered.
         case unsettled
         /// The machine slept.
@@ -36,7 +40,7 @@ enum PathHealth: Equatable {
 
         var reason: Handover.Reason {
             switch self {
-            case .flow, .unanswered, .unsettled: .silence
+            case .flow, .exchange, .unanswered, .deaf, .unsettled: .silence
             case .wake: .wake
             }
         }
@@ -58,6 +62,13 @@ enum PathHealth: Equatable {
         var raceFrom: Instant
         /// Then a standby that is known to work takes over unasked, or else it is an outage.
         var decideAt: Instant
+    }
+
+    /// A challenge on the active path that is not answered yet. What arrives otherwise says nothing of the way out.
+    struct OpenChallenge: Equatable {
+        var count = 1
+        var nextStep: Instant
+        var silentSince: Instant
     }
 
     struct Settling: Equatable {

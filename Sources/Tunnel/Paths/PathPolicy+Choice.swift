@@ -65,11 +65,6 @@ extension PathPolicy {
         case .returned: returns.switched(reason, at: now)
         case .manual: break
         }
-        for path in departed {
-            actions.append(.remove(path.local))
-            if path.socket == .open { actions.append(.closeSocket(path.local)) }
-        }
-        departed = []
     }
 
     /// The active path is another one, from which nothing was heard yet.
@@ -78,6 +73,8 @@ extension PathPolicy {
         course = .on(local)
         liveness = nil
         rhythm = ReceiptRhythm()
+        exchange = AnswerRhythm()
+        openChallenge = nil
         steadiness = PathSteadiness()
         let known = candidates[index].roundTrip.map { roundTrip in
             max(roundTrip * 3 / 2 + PathTimings.longestAcknowledgementDelay, PathTimings.shortestSettlingTime)

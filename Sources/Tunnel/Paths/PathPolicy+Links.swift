@@ -91,20 +91,31 @@ extension PathPolicy {
         let silentSince = silenceStart(at: now)
         if pinned == local.ip { pinned = nil }
         course = .stranded(lost, reason)
-        departed.append(Departed(local: local, socket: .open))
+        depart(local)
         // The new address of the same link is as good as the old one was; its socket is there within this turn.
         let isRenewed = candidates.contains {
             $0.stage == .opening && reason == .addressChanged && $0.link?.interface == lost.link?.interface
         }
         if !isRenewed, let next = bestStandby(besides: lost, doubting: .address) {
-            return move(to: next, from: lost, reason, silentSince: silentSince, at: now)
+            move(to: next, from: lost, reason, silentSince: silentSince, at: now)
+            actions.append(.closeSocket(local))
+            return
         }
         actions.append(.closeSocket(local))
-        departed[departed.count - 1].socket = .closed
         var waiting = outage(reason, silentSince: silentSince, at: now)
         // A socket may be there within this turn.
         waiting.nextProbe = now + PathTimings.socketRetry
         health = .outage(waiting)
+    }
+
+    private mutating func depart(_ local: NetworkAddress) {
+        if departed.count == PathTimings.mostDeparted { actions.append(.remove(departed.removeFirst())) }
+        departed.append(local)
+    }
+
+    mutating func removeDeparted() {
+        for local in departed { actions.append(.remove(local)) }
+        departed = []
     }
 
     // MARK: Sockets

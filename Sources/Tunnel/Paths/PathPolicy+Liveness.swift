@@ -20,6 +20,9 @@ extension PathPolicy {
             return steadiness.observed(liveness, at: now)
         }
         steadiness.observed(liveness, at: now)
+        if let awaiting = former?.awaitingSince, let received = liveness.lastReceived, health.question == .none {
+            exchange.answered(after: max(received - awaiting, .zero), at: now)
+        }
         if let gap { learnKeepAlive(after: gap, liveness, former, at: now) }
         heard(liveness, bytes: bytes, at: now)
     }
@@ -33,7 +36,8 @@ extension PathPolicy {
         case .asking:
             if isAnswer { rhythm.flowEnded() }
             health = .healthy
-        case .suspect:
+        case .suspect(let suspicion):
+            guard suspicion.cause != .deaf else { return }
             steadiness.suspicionCleared(at: now)
             if isAnswer { rhythm.flowEnded() }
             health = .healthy
@@ -41,6 +45,7 @@ extension PathPolicy {
             guard let received = liveness.lastReceived, received > settling.since else { return }
             health = .healthy
             if let handover = log.heard(at: received) { actions.append(.handedOver(handover)) }
+            removeDeparted()
         case .outage:
             health = .healthy
             // The gateway may be waiting for its own timers; a packet from here ends that.
@@ -63,7 +68,11 @@ extension PathPolicy {
     mutating func answered(on local: NetworkAddress, roundTrip: Interval?, at now: Instant) {
         guard let index = index(of: local) else { return }
         candidates[index].answered(roundTrip: roundTrip, at: now)
-        guard activeIndex != index else { return }
+        guard activeIndex != index else {
+            openChallenge = nil
+            if case .suspect(let suspicion) = health, suspicion.cause == .deaf { health = .healthy }
+            return
+        }
         switch health {
         case .outage(let outage): move(to: index, outage.reason, at: now)
         case .healthy, .asking, .suspect, .settling: break
@@ -84,14 +93,17 @@ extension PathPolicy {
     private var question: (cause: PathHealth.Cause, at: Instant, silentSince: Instant)? {
         guard let liveness else { return nil }
         let flow = rhythm.questionableFrom(liveness)
-        let answer = liveness.awaitingSince.map { $0 + max(liveness.probeTimeout, PathTimings.answerSlack) }
+        let usual = exchange.patience(liveness, at: liveness.lastReceived ?? .origin)
+        let patience = usual ?? max(liveness.probeTimeout, PathTimings.answerSlack)
+        let answer = liveness.awaitingSince.map { $0 + patience }
         if let flow, flow <= answer ?? .never, let received = rhythm.lastReceived { return (.flow, flow, received) }
         guard let answer, let awaiting = liveness.awaitingSince else { return nil }
-        return (.unanswered, answer, max(awaiting, liveness.lastReceived ?? awaiting))
+        return (usual == nil ? .unanswered : .exchange, answer, max(awaiting, liveness.lastReceived ?? awaiting))
     }
 
     /// Takes the health of the active path as far as the time says.
     mutating func judge(at now: Instant) {
+        judgeOpenChallenge(at: now)
         switch health {
         case .healthy:
             guard case .on(let local) = course, let question, now >= question.at else { return }
@@ -111,25 +123,54 @@ extension PathPolicy {
         _ cause: PathHealth.Cause, _ local: NetworkAddress, silentSince: Instant, at now: Instant
     ) {
         guard let liveness else { return }
+        // A PING tells a gateway that sees another address of a NAT where to send; a challenge is answered at once, where an
+        // acknowledgement may be held back.
+        actions.append(.ping)
+        actions.append(.probe(local))
+        if openChallenge == nil {
+            openChallenge = .init(nextStep: now + challengePatience(liveness), silentSince: silentSince)
+        }
         let patience: Interval
         switch cause {
-        case .flow:
-            // A PING tells a gateway that sees another address of a NAT where to send; a challenge is answered at once,
-            // where an acknowledgement may be held back.
-            actions.append(.ping)
-            actions.append(.probe(local))
+        case .flow, .exchange:
             patience = liveness.smoothedRTT + max(liveness.rttVariation * 2, PathTimings.answerSlack)
-        case .unanswered, .unsettled, .wake:
+        case .unanswered, .deaf, .unsettled, .wake:
             patience = max(liveness.probeTimeout, PathTimings.answerSlack)
         }
         health = .asking(.init(cause: cause, answerDue: now + patience, silentSince: silentSince))
+    }
+
+    private func challengePatience(_ liveness: PathLiveness) -> Interval {
+        max(liveness.probeTimeout, PathTimings.raceSilence / 2)
+    }
+
+    /// Data that arrives does not say that anything leaves: a path that leaves challenges unanswered is deaf.
+    private mutating func judgeOpenChallenge(at now: Instant) {
+        guard var challenge = openChallenge, now >= challenge.nextStep, case .on(let local) = course, let liveness
+        else {
+            return
+        }
+        switch health {
+        case .healthy, .asking:
+            guard challenge.count >= PathTimings.challengesOfDeafness else {
+                challenge.count += 1
+                challenge.nextStep = now + challengePatience(liveness)
+                openChallenge = challenge
+                actions.append(.probe(local))
+                return
+            }
+            openChallenge = nil
+            suspect(.deaf, silentSince: challenge.silentSince, at: now)
+        case .suspect, .settling, .outage: openChallenge = nil
+        }
     }
 
     mutating func suspect(_ cause: PathHealth.Cause, silentSince: Instant, at now: Instant) {
         probeEverything(at: now)
         let suspicion = suspicion(cause, silentSince: silentSince, at: now)
         health = .suspect(suspicion)
-        if cause == .flow, let index = bestStandby(besides: activeIndex.map { candidates[$0] }, doubting: .link),
+        if cause == .flow || cause == .exchange,
+            let index = bestStandby(besides: activeIndex.map { candidates[$0] }, doubting: .link),
             candidates[index].isValidated, candidates[index].rank.cost == .unmetered
         {
             // A flow that stops and a path that does not answer: dead, or as good as dead.
@@ -143,12 +184,12 @@ extension PathPolicy {
         _ cause: PathHealth.Cause, silentSince: Instant, at now: Instant
     ) -> PathHealth.Suspicion {
         switch cause {
-        case .unsettled:
-            // It has had its time: nothing was ever heard on it.
+        case .unsettled, .deaf:
+            // It has had its time.
             return .init(
                 cause: cause, since: now, silentSince: silentSince, raceFrom: now,
                 decideAt: now + PathTimings.unconditionalSilence)
-        case .flow, .unanswered, .wake:
+        case .flow, .exchange, .unanswered, .wake:
             let timeout = liveness?.probeTimeout ?? PathTimings.settlingTime
             return .init(
                 cause: cause, since: now, silentSince: silentSince,
@@ -224,8 +265,9 @@ extension PathPolicy {
 
     var healthDeadline: Instant? {
         switch health {
-        case .healthy: if case .on = course { question?.at } else { nil }
-        case .asking(let question): question.answerDue
+        case .healthy:
+            if case .on = course { [question?.at, openChallenge?.nextStep].lazy.compactMap { $0 }.min() } else { nil }
+        case .asking(let question): min(question.answerDue, openChallenge?.nextStep ?? .never)
         case .suspect(let suspicion):
             // Before the race an answer changes nothing yet.
             hasAnswer(since: suspicion.since) ? min(suspicion.raceFrom, suspicion.decideAt) : suspicion.decideAt

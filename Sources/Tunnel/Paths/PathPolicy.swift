@@ -50,13 +50,6 @@ public struct PathPolicy: Equatable {
         case stranded(PathCandidate, Handover.Reason)
     }
 
-    /// A path that the connection has left, to be removed from it once it is on another.
-    struct Departed: Equatable {
-        var local: NetworkAddress
-        var socket: Socket
-        enum Socket { case open, closed }
-    }
-
     let configuration: Configuration
     /// The last snapshot of the links.
     var links: [LinkAddress] = []
@@ -72,13 +65,18 @@ public struct PathPolicy: Equatable {
 
     var course = Course.disconnected
     var candidates: [PathCandidate] = []
-    var departed: [Departed] = []
+    /// Paths whose addresses are gone, to be removed from the connection once something is heard on another: until then it is
+    /// not known what arrived from them, and what the gateway acknowledges on the next one need not be sent again.
+    var departed: [NetworkAddress] = []
     /// Activations that were asked for and not confirmed yet.
     var awaitedActivations: [NetworkAddress] = []
     var health = PathHealth.healthy
     /// What the connection last said of its active path; nil right after a switch.
     var liveness: PathLiveness?
     var rhythm = ReceiptRhythm()
+    var exchange = AnswerRhythm()
+    /// What the active path still owes.
+    var openChallenge: PathHealth.OpenChallenge?
     var steadiness = PathSteadiness()
     /// When something last arrived soon after something else.
     var lastTraffic: Instant?
@@ -130,6 +128,8 @@ public struct PathPolicy: Equatable {
         health = .healthy
         liveness = nil
         rhythm = ReceiptRhythm()
+        exchange = AnswerRhythm()
+        openChallenge = nil
         steadiness = PathSteadiness()
         keepAlive.networkChanged(to: link?.interface)
         sayKeepAlive()
@@ -140,7 +140,6 @@ public struct PathPolicy: Equatable {
     /// The connection is over: its sockets are given back.
     public mutating func disconnected(at now: Instant) {
         for local in candidates.compactMap(\.local) { actions.append(.closeSocket(local)) }
-        for path in departed where path.socket == .open { actions.append(.closeSocket(path.local)) }
         candidates = []
         departed = []
         awaitedActivations = []

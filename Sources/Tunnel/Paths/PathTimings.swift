@@ -9,9 +9,13 @@ enum PathTimings {
     /// The share of the round-trip time that a flow may pause without a question, as a divisor.
     static let silenceDivisor: Int64 = 4
     /// How often the largest gap of late a silence has to be to raise a question.
-    static let gapsOfSilence: Int64 = 3
+    static let gapsOfSilence: Int64 = 2
     /// The least that an answer on the active path may take beyond the smoothed round-trip time.
     static let answerSlack = Interval.milliseconds(5)
+    /// The least that an answer in an exchange of messages may take beyond it.
+    static let exchangeSlack = Interval.milliseconds(3)
+    /// Challenges on a path whose data arrives, although it leaves them unanswered, before it is suspected to be deaf.
+    static let challengesOfDeafness = 2
     /// The least silence after which a standby that answers takes over.
     static let raceSilence = Interval.milliseconds(100)
     /// The least silence after which a validated standby takes over unasked.
@@ -91,8 +95,10 @@ enum PathTimings {
 
     /// Handovers that are remembered.
     static let handoversKept = 32
+    /// Paths whose addresses are gone that the connection still knows.
+    static let mostDeparted = 2
     /// Links that become paths: a connection knows few paths, and some of those are needed for changes of address.
-    static let mostCandidates = 6
+    static let mostCandidates = 5
     /// Networks whose NAT's lifetime is remembered.
     static let mostNetworksLearned = 16
 }

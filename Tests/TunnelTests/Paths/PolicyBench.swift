@@ -92,8 +92,9 @@ struct PolicyBench {
         drain()
     }
 
-    /// Something arrives on the active path.
+    /// Something arrives on the active path, and nothing is awaited any more.
     mutating func hear(bytes: UInt64) {
+        awaitingSince = nil
         received[active] = (now, (received[active]?.bytes ?? 0) + bytes)
         observe()
     }
