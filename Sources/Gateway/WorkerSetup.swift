@@ -29,7 +29,7 @@ struct WorkerSetup: Sendable {
     let reports: Mailbox<WorkerReport>
 
     var transport: TransportConfiguration {
-        var transport = TransportConfiguration()
+        var transport = TransportConfiguration.forTunnels
         transport.streams.peerBidirectionalStreams = Self.tunnelsPerConnection
         return transport
     }

@@ -5,6 +5,7 @@ import EventLoop
 import Primitives
 import QUIC
 import TLS
+import Tunnel
 
 /// What one attempt to reach a gateway goes by.
 struct GatewayAttempt {
@@ -21,7 +22,7 @@ extension GatewayAttempt {
     /// Starts to connect, with an endpoint and a socket of its own: what another attempt leaves behind cannot disturb it.
     func start(link: GatewayLink) throws -> LinkSession {
         let (bound, mtu) = try link.paths.firstSocket(toward: address)
-        var transport = TransportConfiguration()
+        var transport = TransportConfiguration.forTunnels
         transport.handshakeTimeout = Self.handshakeLimit
         // A gateway inside of a private network has its other address there, too; one on the internet sends nobody inside.
         transport.preferredAddresses = address.ip.isGlobal ? .global : .any

@@ -58,7 +58,7 @@ public final class EchoSource: QUICApplication {
         echoed += bytes.count
         while roundTrips.count < min(echoed / Self.messageSize, sentAt.count) {
             roundTrips.append(now - sentAt[roundTrips.count])
-            arrivals.note(now)
+            arrivals.note(Self.messageSize, at: now)
         }
     }
 

@@ -126,7 +126,7 @@ public final class BulkReceiver: QUICApplication {
             }
             position += piece.count
             received += piece.count
-            arrivals.note(now)
+            arrivals.note(piece.count, at: now)
         }
         positions[id] = position
         guard connection.isFinishedReading(id) else { return }
@@ -144,9 +144,25 @@ public final class BulkReceiver: QUICApplication {
 public struct Arrivals: Sendable {
     /// Every instant at which something arrived, once.
     public private(set) var instants: [Instant] = []
+    /// How many bytes had arrived after each of them.
+    private var totals: [Int] = []
 
-    mutating func note(_ now: Instant) {
-        if instants.last != now { instants.append(now) }
+    mutating func note(_ bytes: Int, at now: Instant) {
+        let total = (totals.last ?? 0) + bytes
+        if instants.last == now {
+            totals[totals.count - 1] = total
+        } else {
+            instants.append(now)
+            totals.append(total)
+        }
+    }
+
+    /// Bytes that arrived after `start`, up to `end`.
+    public func bytes(after start: Instant, through end: Instant) -> Int { total(at: end) - total(at: start) }
+
+    private func total(at time: Instant) -> Int {
+        let later = instants.firstIndex { $0 > time } ?? instants.count
+        return later == 0 ? 0 : totals[later - 1]
     }
 
     /// The longest time without an arrival that falls into the time from `start` to `end`, up to the last arrival.

@@ -110,6 +110,7 @@ extension Connection {
     func afterSwitch(to path: NetworkPath, at now: Instant) {
         path.books.returned(at: now)
         lossTimer.restartBackoff()
+        application.received.tellAgain()
         pacingDeadline = nil
         updateLossDeadline(at: now)
     }

@@ -18,7 +18,11 @@ extension Connection {
                 packet.append(.pathChallenge(challenge))
             }
             for response in responses { _ = writer.writeIfFits(.pathResponse(response)) }
-            if ping { _ = writer.writeIfFits(.ping) }
+            if ping {
+                _ = writer.writeIfFits(.ping)
+                // A peer that follows to this path decides by the ACK what to send again there.
+                if writeAcknowledgement(of: &packet, into: &writer, at: now) { packet.space.received.ackSent() }
+            }
             packet.kind = .probe(mtu: nil)
             packet.wantsExpansion = true
         case .close(let cause):

@@ -151,7 +151,8 @@ extension Connection {
     /// RFC 9000 §14.3: one datagram larger than any that the path is known to carry.
     private func mtuTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
-        guard progress == .confirmed, path.validator.isValidated, path.windowAvailable > 0,
+        // After a switch the packet that tells the peer of it, with an ACK, comes first.
+        guard progress == .confirmed, path.validator.isValidated, path.windowAvailable > 0, !pingRequested,
             let size = path.mtu.nextProbeSize(at: now), size <= buffer.count
         else { return nil }
         return transmission(

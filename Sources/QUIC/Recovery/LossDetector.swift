@@ -267,12 +267,23 @@ struct LossDetector {
         guard let path = paths[packet.path] else { return nil }
         guard let largest = largestAcknowledged(in: path.lineage), largest > number else {
             // Later packets arrived over another path only, which may be faster: nothing but time can tell.
-            return packet.timeSent + path.probeTimeout(maxAckDelay: effectiveMaxAckDelay)
+            return packet.timeSent + crossingDelay(of: path, paths: paths)
         }
         // RFC 9002 §6.1.1
         if largest - number >= Self.packetThreshold { return nil }
         // RFC 9002 §6.1.2
         return packet.timeSent + path.rtt.lossDelay
+    }
+
+    /// How long a packet of one path may take to be acknowledged over another. Once the connection has left the path it is
+    /// half a round trip on each and some tolerance; otherwise nobody knows where its acknowledgements go.
+    private func crossingDelay(of path: NetworkPath, paths: NetworkPathTable) -> Interval {
+        guard path.books.isLeft else { return path.probeTimeout(maxAckDelay: effectiveMaxAckDelay) }
+        let newest = progress.max { $0.largestAcknowledged < $1.largestAcknowledged }
+        let other = paths.paths.first { $0.lineage == newest?.lineage } ?? path
+        let crossing = (path.rtt.smoothed + other.rtt.smoothed) / 2
+        // RFC 9002 §6.1.2: the same tolerance as on one path.
+        return max(path.rtt.lossDelay, crossing + crossing / 8)
     }
 
     private var effectiveMaxAckDelay: Interval { space == .application ? maxAckDelay : .zero }

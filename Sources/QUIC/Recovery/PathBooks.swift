@@ -21,7 +21,7 @@ struct PathBooks {
     var remembered: NetworkMemory.Entry?
 
     /// Whether the connection has gone on to another path: what is lost from here on says nothing of congestion.
-    private var isLeft = false
+    private(set) var isLeft = false
 
     /// Bytes of packets in flight on this path (RFC 9002 appendix B.2), of all packet number spaces.
     private(set) var bytesInFlight = 0

@@ -128,6 +128,10 @@ struct ReceivedPackets {
         policy.acknowledgementSent()
     }
 
+    /// The next packet carries an ACK even if nothing arrived since the last: those may have been lost with the path that
+    /// they left on, and the peer decides by them what to send again.
+    mutating func tellAgain() { hasNews = largest != nil }
+
     /// Takes the acknowledgement of a packet of ours with an ACK frame whose largest number was `largest`: what is up to
     /// there needs no further report (RFC 9000 §13.2.4).
     mutating func ackAcknowledged(largest: UInt64) {

@@ -150,7 +150,7 @@ import Testing
         #expect(server.state == .established)
     }
 
-    @Test("an outage that swallows the challenges of both addresses ends nothing: the last validated one stays (§9.3.2)")
+    @Test("an outage that swallows both challenges ends nothing: the last validated address stays (§9.3.2)")
     func outageDuringValidation() throws {
         let pair = try ConnectionPair.connected()
         let server = try pair.serverConnection
