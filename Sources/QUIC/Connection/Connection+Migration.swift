@@ -30,7 +30,7 @@ extension Connection {
         path.amplification.received(arrival.datagramSize)
         path.destinationOfPeer = arrival.destination
         paths.append(path)
-        continueBooks(on: path)
+        if rebound != nil { continueBooks(on: path) }
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
         beginValidation(of: path, at: now)
         releasePaths(besides: path, at: now)
@@ -58,7 +58,8 @@ extension Connection {
         let previous = activePath
         pathToFollow = nil
         if previous.validator.isValidated { lastValidatedPath = previous }
-        continueBooks(on: path)
+        // A path that was probed before is another one, even behind the same address of a NAT.
+        if path.lastSent == nil { continueBooks(on: path) }
         leave(previous, for: path, at: now)
         activePath = path
         if path.validator.isValidated { giveUpFormerAddresses(of: path, at: now) }
