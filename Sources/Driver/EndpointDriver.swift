@@ -106,6 +106,12 @@ public final class EndpointDriver: TurnHandler {
         return driven
     }
 
+    /// Whether connections that clients open are taken.
+    public var acceptance: Acceptance {
+        get { endpoint.acceptance }
+        set { endpoint.acceptance = newValue }
+    }
+
     /// All connections, in the order in which they came.
     public var allConnections: [DrivenConnection] {
         connections.values.sorted { $0.handle.rawValue < $1.handle.rawValue }

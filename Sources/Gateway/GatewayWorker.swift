@@ -12,7 +12,7 @@ import Telemetry
 enum WorkerRequest: Sendable {
     /// Users or rules were read again.
     case policyChanged
-    /// Take no more tunnels; connections without tunnels are closed.
+    /// Take no more connections and tunnels.
     case drain
     /// Close all connections.
     case close
@@ -73,7 +73,9 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     func receive(_ request: WorkerRequest) {
         switch request {
         case .policyChanged: for session in sessions.values { session.usersChanged() }
-        case .drain: for session in sessions.values { session.drain() }
+        case .drain:
+            driver?.acceptance = .closed
+            for session in sessions.values { session.drain() }
         case .close:
             for driven in driver?.allConnections ?? [] {
                 driven.connection.close(

@@ -32,6 +32,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private var watchTimer: TimerHandle?
     private var usersFile: WatchedFile
     private var drainDeadline = Instant.origin
+    private var hasToldOfDrain = false
     private var collecting: [Int: StatusCollection] = [:]
     private var nextCollection = 0
     private(set) var listen: [NetworkAddress] = []
@@ -166,7 +167,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch stage {
         case .serving:
             stage = .draining
-            log.notice("stopping; tunnels have \(GatewayProcess.drainLimit.milliseconds / 1000) s to end")
+            log.notice("stopping")
             drainDeadline = loop.now + GatewayProcess.drainLimit
             tellWorkers(.drain)
             collect(for: .drain)
@@ -208,10 +209,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch line {
         case "status": collect(for: .text(request))
         case "status json": collect(for: .json(request))
-        case "reload":
-            reload()
-            request.reply("ok\n")
-        default: request.reply("error: unknown command; this gateway knows status, status json and reload\n")
+        default: request.reply("error: unknown command; this gateway knows status and status json\n")
         }
     }
 
@@ -238,6 +236,11 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private func drained(_ status: GatewayStatus) {
         guard stage == .draining else { return }
         if status.tunnelCount == 0 { return closeConnections() }
+        if !hasToldOfDrain {
+            hasToldOfDrain = true
+            let seconds = GatewayProcess.drainLimit.milliseconds / 1000
+            log.notice("\(status.tunnelCount) tunnels have \(seconds) s to end")
+        }
         arm(GatewayProcess.drainPoll)
     }
 }

@@ -11,6 +11,8 @@ extension ConnectionEnd {
         case .closedByPeer(let code, let reason):
             "closed by the gateway (code \(code)\(reason.isEmpty ? "" : ": \(reason)"))"
         case .failed(let error): error.reason
+        case .failedByPeer(let error) where error.code == .connectionRefused:
+            "the gateway takes no new connections now; it is ending, or has as many as it may"
         case .failedByPeer(let error):
             "the gateway found a fault (code \(error.code.rawValue)\(error.reason.isEmpty ? "" : ": \(error.reason)"))"
         case .idleTimeout: "nothing was heard from the gateway"

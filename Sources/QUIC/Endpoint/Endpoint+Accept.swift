@@ -37,7 +37,9 @@ extension Endpoint {
     private func admit(
         _ header: LongHeader, _ token: Span<UInt8>, _ arrival: Arrival, _ server: ServerConfiguration
     ) -> Admission {
-        guard connections.count < server.maximumConnections else { return .refuse(.connectionRefused) }
+        guard acceptance == .open, connections.count < server.maximumConnections else {
+            return .refuse(.connectionRefused)
+        }
         if !token.isEmpty {
             switch server.tokenKey.open(token, from: arrival.remote, unixSeconds: unixTime) {
             case .valid(.retry(let originalDestination, let retrySource)):

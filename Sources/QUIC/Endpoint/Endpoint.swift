@@ -14,6 +14,14 @@ public enum ReceiveOutcome: Hashable, Sendable {
     case dropped
 }
 
+/// Whose connections an endpoint takes.
+public enum Acceptance: Hashable, Sendable {
+    /// Every client's, within the limits.
+    case open
+    /// Nobody's any more: the server is about to end. Clients are told so (CONNECTION_REFUSED).
+    case closed
+}
+
 /// All connections of one UDP socket or group of sockets, without I/O: it finds the connection of a datagram, accepts
 /// new ones and answers what belongs to none (RFC 9000 §5.2).
 public final class Endpoint {
@@ -31,6 +39,8 @@ public final class Endpoint {
     var replies: [StatelessReply] = []
     var resetBudget = ResetBudget()
     private var nextHandle: UInt64 = 0
+    /// Whether clients' connections are taken.
+    public var acceptance = Acceptance.open
     /// Seconds since 1970, for the age of tokens; the owner sets it as time goes by.
     public var unixTime: UInt64
 
