@@ -1,8 +1,8 @@
-public import EventLoop
-public import Primitives
+import EventLoop
+import Primitives
 
 /// Asks another process of the user, local endpoint or gateway, for something through its control socket.
-public final class ControlClient: ByteStreamHandler, TimerHandler {
+final class ControlClient: ByteStreamHandler, TimerHandler {
     /// How long a process has for its answer.
     static let limit = Interval.seconds(5)
     /// Bytes in the longest answer; a longer one counts as none.
@@ -13,7 +13,7 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
     private var isComplete = false
 
     /// What came of a question.
-    public enum Answer: Hashable, Sendable {
+    enum Answer: Hashable, Sendable {
         /// The whole answer.
         case text(String)
         /// The command failed: why.
@@ -23,12 +23,12 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
     }
 
     /// The whole answer; nil when nobody answers, or only that the command failed.
-    public static func ask(_ command: String, at path: String) -> String? {
+    static func ask(_ command: String, at path: String) -> String? {
         if case .text(let text) = answer(to: command, at: path) { text } else { nil }
     }
 
     /// The answer to a command.
-    public static func answer(to command: String, at path: String) -> Answer {
+    static func answer(to command: String, at path: String) -> Answer {
         guard let loop = try? EventLoop() else { return .nobody }
         let question = ControlClient(loop)
         guard let stream = try? ByteStream.connect(path: path, on: loop, handler: question) else { return .nobody }
@@ -49,7 +49,7 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
     private init(_ loop: EventLoop) { self.loop = loop }
 
     /// For the stream.
-    public func streamReadable(_ stream: ByteStream) {
+    func streamReadable(_ stream: ByteStream) {
         var buffer = [UInt8](repeating: 0, count: ByteStream.readSize)
         var region = buffer.mutableSpan
         switch stream.read(into: &region) {
@@ -65,9 +65,9 @@ public final class ControlClient: ByteStreamHandler, TimerHandler {
     }
 
     /// For the stream.
-    public func streamWritable(_ stream: ByteStream) {}
+    func streamWritable(_ stream: ByteStream) {}
     /// For the stream.
-    public func streamBroken(_ stream: ByteStream) {}
+    func streamBroken(_ stream: ByteStream) {}
     /// For the loop: the time is up.
-    public func timerFired(_ timer: TimerHandle, at now: Instant) { loop.stop() }
+    func timerFired(_ timer: TimerHandle, at now: Instant) { loop.stop() }
 }

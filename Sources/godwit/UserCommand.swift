@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import Configuration
 internal import EventLoop
-internal import LocalEndpoint
 internal import Primitives
 
 /// `godwit user`: who may use a gateway.
@@ -11,7 +10,7 @@ struct UserCommand: ParsableCommand {
         discussion: "A running gateway takes changes over without dropping anyone else.",
         subcommands: [Add.self, List.self, Remove.self])
 
-    /// Changes the users in one step, while other changes wait, and tells a gateway that is running.
+    /// Changes the users in one step, while other changes wait; a gateway that is running sees that the file has changed.
     static func change(
         _ configuration: GatewayConfiguration, _ body: (inout UsersFile) throws(UsersError) -> Void
     ) throws {
@@ -31,8 +30,6 @@ struct UserCommand: ParsableCommand {
             return nil
         }
         if let failure { throw failure }
-        // Nobody answers where no gateway is running.
-        _ = ControlClient.ask("reload", at: configuration.control)
     }
 
     /// `godwit user add NAME`.
