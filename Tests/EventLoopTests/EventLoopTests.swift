@@ -126,9 +126,9 @@ struct EventLoopTests {
     func regularFile() throws {
         let loop = try EventLoop()
         let path = temporaryPath()
+        defer { removeTemporary(path) }
         let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         try #require(descriptor >= 0)
-        defer { _ = unsafe unlink(path) }
         let bytes = pattern(100_000)
         #expect(
             unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) } == bytes.count)

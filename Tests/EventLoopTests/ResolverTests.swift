@@ -157,7 +157,9 @@ struct ResolverTests {
         let server = try NameServer(on: loop)
         server.answers = ["www.example": .addresses(Self.v4)]
         var configuration = server.configuration
-        configuration.hostsFile = temporaryPath("hosts")
+        let path = temporaryPath("hosts")
+        defer { removeTemporary(path) }
+        configuration.hostsFile = path
         try write(
             """
             # a comment
@@ -197,7 +199,9 @@ struct ResolverTests {
         let loop = try EventLoop()
         var configuration = Resolver.Configuration()
         configuration.hostsFile = "/nonexistent"
-        configuration.resolverFile = temporaryPath("resolv.conf")
+        let path = temporaryPath("resolv.conf")
+        defer { removeTemporary(path) }
+        configuration.resolverFile = path
         try write("", to: configuration.resolverFile)
         let server = try NameServer(on: loop)
         server.answers = ["host.example": .addresses(Self.v4)]

@@ -109,6 +109,7 @@ struct StreamListenerTests {
         let loop = try EventLoop()
         let recorder = StreamRecorder()
         let path = temporaryPath("control.sock")
+        defer { removeTemporary(path) }
         let listener = try StreamListener(path: path, on: loop, handler: recorder)
         #expect(mode(of: path) == 0o600)
         let client = try ByteStream.connect(path: path, on: loop, handler: recorder)
@@ -133,6 +134,7 @@ struct StreamListenerTests {
         let loop = try EventLoop()
         let recorder = StreamRecorder()
         let path = temporaryPath("control.sock")
+        defer { removeTemporary(path) }
         let first = try StreamListener(path: path, on: loop, handler: recorder)
         #expect(throws: SystemError(.bind, .path(path), code: EADDRINUSE)) {
             _ = try StreamListener(path: path, on: loop, handler: recorder)
@@ -151,6 +153,7 @@ struct StreamListenerTests {
     func foreignFile() throws {
         let loop = try EventLoop()
         let path = temporaryPath("control.sock")
+        defer { removeTemporary(path) }
         close(unsafe open(path, O_CREAT | O_WRONLY, 0o644))
         #expect(throws: SystemError(.bind, .path(path), code: EEXIST)) {
             _ = try StreamListener(path: path, on: loop, handler: StreamRecorder())
@@ -162,6 +165,7 @@ struct StreamListenerTests {
     func openDirectory() throws {
         let loop = try EventLoop()
         let path = temporaryPath("control.sock")
+        defer { removeTemporary(path) }
         let directory = String(path.dropLast("/control.sock".count))
         try #require(unsafe chmod(directory, 0o777) == 0)
         #expect(throws: SystemError(.bind, .path(path), code: EPERM)) {
@@ -173,6 +177,7 @@ struct StreamListenerTests {
     func longPath() throws {
         let loop = try EventLoop()
         let path = temporaryPath(String(repeating: "x", count: 120))
+        defer { removeTemporary(path) }
         #expect(throws: SystemError(.bind, .path(path), code: ENAMETOOLONG)) {
             _ = try StreamListener(path: path, on: loop, handler: StreamRecorder())
         }

@@ -63,13 +63,20 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     return bytes
 }
 
-/// A path that nothing stands at, in a directory of its own.
+/// A path that nothing stands at, in a directory of its own, which `removeTemporary` takes away again.
 func temporaryPath(_ name: String = "file") -> String {
     var template = Array("/tmp/godwit-XXXXXX".utf8CString)
     let directory = unsafe template.withUnsafeMutableBufferPointer { buffer in
         unsafe buffer.baseAddress.flatMap { unsafe mkdtemp($0) }.map { unsafe String(cString: $0) } ?? "/tmp"
     }
     return "\(directory)/\(name)"
+}
+
+/// Removes a file and the directory that `temporaryPath` made for it.
+func removeTemporary(_ path: String) {
+    let directory = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+    _ = unsafe unlink(path)  // the calls copy the paths
+    _ = unsafe rmdir(directory)
 }
 
 /// Reads whatever comes and writes down what happened.
