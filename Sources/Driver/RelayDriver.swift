@@ -1,21 +1,28 @@
 public import EventLoop
 import Glibc
-import Primitives
+public import Primitives
 public import Tunnel
 
 /// Moves bytes between the tunnels of one connection and their byte streams: TCP connections, or a pair of pipes.
 ///
 /// It carries out the actions of a `TunnelRelay` that concern bytes; what opens and refuses tunnels is the role's.
-public final class RelayDriver {
+public final class RelayDriver: TimerHandler {
     /// Bytes read from one stream in one turn, so that one fast sender leaves time for the others.
     static let bytesPerTurn = 512 * 1024
     /// Bytes read at once from a stream whose bytes are filtered.
     static let filteredReadSize = 16 * 1024
+    /// How often tunnels give back memory that they do not use, while any bytes move and once more after that: a tunnel at
+    /// rest costs next to none.
+    static let memoryInterval = Interval.seconds(3)
 
     private let relay: TunnelRelay
     private unowned let driven: DrivenConnection
     private let loop: EventLoop
     private var sides: [TunnelID: TunnelSide] = [:]
+    /// Only while bytes move.
+    private var memoryTimer: TimerHandle?
+    /// Whether bytes have moved since the timer was armed.
+    private var hasMoved = false
 
     /// Creates the driver of `relay`, which runs over `driven`.
     public init(_ relay: TunnelRelay, over driven: DrivenConnection, on loop: EventLoop) {
@@ -59,6 +66,30 @@ public final class RelayDriver {
     public func abortAll() {
         for side in sides.values { side.stream.abort() }
         sides = [:]
+        removeMemoryTimer()
+    }
+
+    // MARK: - Memory
+
+    private func bytesMove() {
+        hasMoved = true
+        guard memoryTimer == nil else { return }
+        let timer = loop.addTimer(self)
+        loop.arm(timer, at: loop.now + Self.memoryInterval)
+        memoryTimer = timer
+    }
+
+    private func removeMemoryTimer() {
+        if let memoryTimer { loop.removeTimer(memoryTimer) }
+        memoryTimer = nil
+    }
+
+    /// For the loop.
+    public func timerFired(_ timer: TimerHandle, at now: Instant) {
+        relay.releaseUnusedMemory()
+        guard hasMoved else { return removeMemoryTimer() }
+        hasMoved = false
+        loop.arm(timer, at: now + Self.memoryInterval)
     }
 
     // MARK: - Streams
@@ -70,6 +101,7 @@ public final class RelayDriver {
             guard relay.wantsBytes(side.id) > 0 else { return side.stream.isReading = false }
             switch read(side, into: ring) {
             case .bytes(let count):
+                bytesMove()
                 budget -= count
                 relay.bytesArrived(on: side.id)
                 driven.needsService()
@@ -110,6 +142,7 @@ public final class RelayDriver {
 
     private func deliver(_ id: TunnelID) {
         guard let side = sides[id] else { return }
+        bytesMove()
         var failure: SystemError?
         relay.deliver(id, at: loop.now) { bytes in
             guard failure == nil else { return 0 }

@@ -89,6 +89,8 @@ extension TunnelRelay {
         public var delivered: UInt64
         /// Bytes that wait for the peer's acknowledgment.
         public var buffered: Int
+        /// Bytes of memory that its buffer takes.
+        public var memory: Int
     }
 
     /// All tunnels, in the order in which they were asked for.
@@ -96,7 +98,7 @@ extension TunnelRelay {
         all.map {
             Statistics(
                 id: $0.id, destination: $0.destination, sent: $0.ring.end, delivered: $0.delivered,
-                buffered: $0.ring.count)
+                buffered: $0.ring.count, memory: $0.ring.capacity)
         }
     }
 }

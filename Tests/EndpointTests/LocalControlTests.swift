@@ -99,6 +99,24 @@ struct LocalControlTests {
         #expect(!people.text.contains(bench.invite.token.text) && !programs.text.contains(bench.invite.token.text))
     }
 
+    @Test("a tunnel at rest gives the memory of its burst back")
+    func memoryAtRest() throws {
+        let (bench, control) = try Self.bench()
+        defer { control.close() }
+        let echo = try bench.echo()
+        let program = try Self.ask("open 127.0.0.1 \(echo.port)", bench)
+        #expect(bench.run { program.text == "ok 1\n" })
+        program.send([UInt8](repeating: 65, count: 4_000_000))
+        var most = 0
+        #expect(
+            bench.run {
+                most = max(most, bench.link.session?.tunnels.first?.memory ?? 0)
+                return program.received.count == 4_000_005
+            })
+        #expect(most > 65_536)
+        #expect(bench.run { bench.link.session?.tunnels.first.map { $0.memory <= 8192 } ?? false })
+    }
+
     @Test("two streams that are joined end together: in order, or not")
     func junction() throws {
         for cutsOff in [false, true] {
