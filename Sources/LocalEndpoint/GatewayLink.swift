@@ -82,6 +82,7 @@ final class GatewayLink: TimerHandler {
     private var waitTimer: TimerHandle?
     private var discardTimer: TimerHandle?
     private var wasEverEstablished = false
+    private var hasOpenedTunnel = false
     private var roundFailure: LinkFailure?
     private var tickets: [Invite: SessionTicket] = [:]
     private var tokens: [Invite: [UInt8]] = [:]
@@ -181,7 +182,11 @@ final class GatewayLink: TimerHandler {
         applicant.tunnelFailed(.connectionLost)
     }
 
+    /// Whether nobody can get any further: the only gateway never took the token.
+    var isRefusedForGood: Bool { invites.count == 1 && !hasOpenedTunnel }
+
     func tunnelOpened(to destination: Destination) {
+        hasOpenedTunnel = true
         log.debug("tunnel is up", metadata: ["destination": "\(destination)"])
     }
 

@@ -30,6 +30,8 @@ final class LinkSession: ConnectionApplication {
     private(set) var lastContact: Instant
     /// Chooses the path; from the confirmation of the handshake to the end of the connection.
     private(set) var paths: PathControl?
+    /// Whether this end has given the connection up; what it still tells changes nothing.
+    private var isGivenUp = false
     /// When the handshake was complete.
     private(set) var established: Instant?
 
@@ -52,6 +54,7 @@ final class LinkSession: ConnectionApplication {
 
     /// Tells the gateway that this end needs the connection no more.
     func close(_ reason: String) {
+        isGivenUp = true
         endPaths()
         driven.connection.close(errorCode: HTTP3ErrorCode.noError.rawValue, reason: reason, at: link.loop.now)
         driven.needsService()
@@ -107,7 +110,7 @@ final class LinkSession: ConnectionApplication {
         case .sessionTicket(let bytes): link.keepTicket(bytes, of: attempt)
         case .newToken(let bytes): link.keepToken(bytes, of: attempt)
         case .keyLogLine(let line): link.keyLog(line)
-        case .handshakeConfirmed: paths = PathControl(self, link.paths)
+        case .handshakeConfirmed: if !isGivenUp { paths = PathControl(self, link.paths) }
         case .path(let change):
             link.pathChanged(change)
             paths?.received(change, at: now)

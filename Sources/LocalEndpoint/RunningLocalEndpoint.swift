@@ -84,7 +84,12 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         loop.stop()
     }
 
-    func linkRefused(_ failure: LinkFailure) { log.error("\(failure.sentence)") }
+    func linkRefused(_ failure: LinkFailure) {
+        log.error("\(failure.sentence)")
+        guard link?.isRefusedForGood == true else { return }
+        status = failure.status
+        loop.stop()
+    }
 
     // MARK: - Signals
 

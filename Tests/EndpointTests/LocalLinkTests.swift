@@ -105,6 +105,34 @@ struct LocalLinkTests {
         #expect(bench.run { asker.failure != nil })
         #expect(asker.failure == .unauthorized)
         #expect(bench.refusals.count == 1)
+        #expect(bench.link.isRefusedForGood)
+    }
+
+    @Test("a token that was good once does not end the local endpoint when it is refused later")
+    func tokenOfARemovedUser() throws {
+        let bench = try Bench()
+        let asker = Asker(try bench.echo().destination)
+        bench.link.open(asker)
+        bench.link.start()
+        #expect(bench.run { asker.isOpened })
+        #expect(!bench.link.isRefusedForGood)
+    }
+
+    @Test("a gateway that is ending refuses new connections and leaves the old ones their tunnels")
+    func ending() throws {
+        let bench = try Bench()
+        let echo = try bench.echo()
+        let asker = Asker(echo.destination)
+        bench.link.open(asker)
+        bench.link.start()
+        #expect(bench.run { asker.isOpened })
+        bench.gateway.receive(.drain)
+        #expect(bench.run { bench.link.session == nil })
+        let late = Asker(echo.destination)
+        bench.link.open(late)
+        #expect(bench.run { bench.link.lastFailure != nil })
+        #expect(bench.link.lastFailure?.sentence.contains("takes no new connections") == true)
+        #expect(!late.isOpened)
     }
 
     @Test("a connection that the gateway closes is replaced, and tunnels meet the next one")
