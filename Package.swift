@@ -108,7 +108,7 @@ let package = Package(
                 "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "Telemetry", "EventLoop", "Tunnel",
                 "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", logging,
             ]),
-        tests("LabTests", ["Lab", "Simulator", "Primitives"]),
+        tests("LabTests", ["Lab", "Simulator", "EventLoop", "Primitives"]),
         tests("ArchitectureTests", []),
         testTool(
             "godwit-interop", path: "Tests/Interop/godwit-interop",

@@ -16,6 +16,9 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
     /// Handovers that are remembered for `status`; older ones are forgotten.
     static let maximumHandovers = 32
 
+    /// Addresses of loopback beyond the one that the system names; further ones are unknown.
+    static let maximumLoopbackAddresses = 16
+
     /// A handover and when it was.
     struct Record {
         var handover: Handover
@@ -51,7 +54,31 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
     }
 
     /// Every address of every link; none where they cannot be watched.
-    var links: [LinkAddress] { monitor?.links ?? [] }
+    var links: [LinkAddress] { withLoopback(monitor?.links ?? []) }
+
+    /// Addresses of 127.0.0.0/8 that the user asked for: loopback answers to all of them, and the system names but one.
+    private var loopbackAddresses: [IPAddress] = []
+
+    /// Takes an address that the user asked for into the links, if it is one that loopback has unsaid.
+    func admit(_ address: IPAddress) {
+        guard address.isLoopback, address.family == .ipv4, !links.contains(where: { $0.address == address }),
+            loopbackAddresses.count < Self.maximumLoopbackAddresses
+        else { return }
+        loopbackAddresses.append(address)
+        for control in controls { control.linksChanged(links) }
+    }
+
+    private func withLoopback(_ links: [LinkAddress]) -> [LinkAddress] {
+        guard let loopback = links.first(where: { $0.address.isLoopback && $0.address.family == .ipv4 }) else {
+            return links
+        }
+        return links
+            + loopbackAddresses.map { address in
+                var link = loopback
+                link.address = address
+                return link
+            }
+    }
 
     /// The interface that has an address.
     func interface(of address: NetworkAddress) -> String? { links.first { $0.address == address.ip }?.interface }
@@ -117,6 +144,7 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
     // MARK: - Inputs
 
     func linksChanged(_ links: [LinkAddress]) {
+        let links = withLoopback(links)
         for control in controls { control.linksChanged(links) }
         let usable = Set(links.filter { $0.isUsable }.map(\.address))
         defer { usableBefore = usable }

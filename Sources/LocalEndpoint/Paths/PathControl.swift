@@ -83,8 +83,14 @@ final class PathControl: TurnHandler, TimerHandler {
 
     // MARK: - Commands
 
-    func add(_ address: IPAddress) throws(PathRequestError) { try policy.add(address, at: context.loop.now) }
-    func use(_ address: IPAddress) throws(PathRequestError) { try policy.use(address, at: context.loop.now) }
+    func add(_ address: IPAddress) throws(PathRequestError) {
+        context.admit(address)
+        try policy.add(address, at: context.loop.now)
+    }
+    func use(_ address: IPAddress) throws(PathRequestError) {
+        context.admit(address)
+        try policy.use(address, at: context.loop.now)
+    }
     func remove(_ address: IPAddress) throws(PathRequestError) { try policy.remove(address, at: context.loop.now) }
 
     /// Replaces the socket of the active path by a new one and moves the connection there; the others are made anew.
