@@ -1,3 +1,4 @@
+import Configuration
 import EventLoop
 import Logging
 import Primitives
@@ -30,9 +31,21 @@ extension GatewayLink: PathContextOwner {
     func raceWanted(by session: LinkSession, _ reason: Handover.Reason) {
         guard session === self.session, racing == nil else { return }
         log.info("trying a fresh connection as well", metadata: ["why": "\(reason.sentence)"])
-        let dial = GatewayDial(gateway, link: self)
-        racing = Race(dial: dial, began: loop.now)
+        race(gatewaysForRace, since: loop.now)
+    }
+
+    private func race(_ gateways: [Invite], since began: Instant) {
+        guard let first = gateways.first else { return racing = nil }
+        let dial = GatewayDial(first, link: self)
+        racing = Race(dial: dial, began: began, others: Array(gateways.dropFirst()))
         dial.start(resolver)
+    }
+
+    /// A gateway did not answer the fresh connection either: the next one's turn.
+    func raceFailed(_ failure: LinkFailure) {
+        guard let racing else { return }
+        log.info("no fresh connection: \(failure.sentence)")
+        race(racing.others, since: racing.began)
     }
 
     /// The old connection was heard of again: it keeps its tunnels.

@@ -65,6 +65,8 @@ final class GatewayLink: TimerHandler {
     struct Race {
         var dial: GatewayDial
         var began: Instant
+        /// Gateways whose turn it is if this one does not answer.
+        var others: [Invite]
     }
     /// Only while a connection is there.
     var racing: Race?
@@ -144,6 +146,11 @@ final class GatewayLink: TimerHandler {
     /// Every connection with tunnels.
     var sessions: [LinkSession] { leaving + (session.map { [$0] } ?? []) }
 
+    /// The gateways for a fresh connection: first the one that is connected to, then the others in their order.
+    var gatewaysForRace: [Invite] {
+        invites.filter { $0 == gateway } + invites.filter { $0 != gateway }
+    }
+
     /// The gateway that is connected to or tried.
     var gateway: Invite { session?.attempt.invite ?? invites[current] }
 
@@ -213,6 +220,7 @@ final class GatewayLink: TimerHandler {
 
     func connected(_ session: LinkSession) {
         state = .ready(session)
+        current = invites.firstIndex(of: session.attempt.invite) ?? current
         roundFailure = nil
         lastFailure = nil
         log.notice("connected", metadata: ["gateway": "\(session.attempt.address)"])
@@ -230,7 +238,7 @@ final class GatewayLink: TimerHandler {
 
     /// All addresses of a gateway failed: the next gateway's turn, or a pause.
     func dial(_ dial: GatewayDial, failed failure: LinkFailure) {
-        guard dial !== racing?.dial else { return racing = nil }
+        guard dial !== racing?.dial else { return raceFailed(failure) }
         let failure = failure.orWorse(roundFailure)
         roundFailure = failure
         lastFailure = failure

@@ -147,6 +147,21 @@ struct PathControlTests {
         #expect(bench.run { later.text == "ok 2\nnew" })
     }
 
+    @Test("where one gateway does not answer the fresh connection, the next one of the list does")
+    func raceOfGateways() throws {
+        let (bench, control) = try Self.bench()
+        defer { control.close() }
+        let vacant = try BoundDatagramSocket(.anyLoopbackPort)
+        vacant.close()
+        let next = LocalLinkTests.withWrongToken(bench.invite)
+        bench.link.replaceGateways([LocalLinkTests.moved(bench.invite, to: vacant.localAddress.port), next])
+        let old = try #require(bench.link.session)
+        old.driver.removeSocket(old.driven.connection.activeLocalAddress)
+        bench.link.raceWanted(by: old, .silence)
+        #expect(bench.run { bench.link.session !== old })
+        #expect(bench.link.gateway == next)
+    }
+
     @Test("a connection that is heard of again wins its race")
     func raceLost() throws {
         let (bench, control) = try Self.bench()
