@@ -244,6 +244,7 @@ public final class QUICNode: VirtualNode {
 
     /// Splits a batch as the kernel does (UDP_SEGMENT).
     private func enqueue(_ transmission: Transmission, in buffer: [UInt8]) {
+        guard paths?.accepts(transmission.local) ?? true else { return }
         for start in stride(from: 0, to: transmission.byteCount, by: max(1, transmission.segmentSize)) {
             let end = min(start + transmission.segmentSize, transmission.byteCount)
             outbox.append(

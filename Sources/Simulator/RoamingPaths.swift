@@ -7,6 +7,12 @@ public import Tunnel
 /// A node with it moves between its networks as a local endpoint does. Each socket has a port of its own; what arrives for
 /// a closed one is lost.
 public final class RoamingPaths {
+    /// Whether a link monitor works.
+    public enum Monitoring: Sendable {
+        case on
+        case off
+    }
+
     /// What the link monitor calls an interface.
     public struct Interface: Sendable {
         /// Its name, as in "wlan0".
@@ -27,8 +33,8 @@ public final class RoamingPaths {
     public private(set) var actions: [(at: Instant, action: PathAction)] = []
     /// Where the gateway can be reached beside the address of the handshake.
     public var alternatives: [NetworkAddress] = []
-    /// Addresses on which no socket can be opened.
-    public var refusedAddresses: Set<IPAddress> = []
+    /// Whether the link monitor tells of changes; the first snapshot it always gives.
+    public var monitoring = Monitoring.on
     private let interfaces: (IPAddress) -> Interface
     private var links: [LinkAddress] = []
     private var sockets: Set<NetworkAddress> = []
@@ -67,6 +73,7 @@ public final class RoamingPaths {
             links.append(link(address, isUsable: false))
         case .removed(let address): remove(address)
         }
+        guard monitoring == .on else { return }
         if !isGathering { policy.linksChanged(links, at: now) }
     }
 
@@ -132,7 +139,6 @@ public final class RoamingPaths {
     private func carryOut(_ action: PathAction, on connection: Connection, at now: Instant) throws {
         switch action {
         case .openSocket(let link):
-            guard !refusedAddresses.contains(link.address) else { return policy.socketFailed(link, at: now) }
             let local = NetworkAddress(link.address, port: nextPort)
             nextPort &+= 1
             sockets.insert(local)
