@@ -37,7 +37,8 @@ public final class RoamingPaths {
     public var monitoring = Monitoring.on
     private let interfaces: (IPAddress) -> Interface
     private var links: [LinkAddress] = []
-    private var sockets: Set<NetworkAddress> = []
+    /// Nil until the handshake is confirmed: until then there is one for everything.
+    private var sockets: Set<NetworkAddress>?
     private var isGathering = false
     private var nextPort: UInt16 = 20_000
 
@@ -98,8 +99,8 @@ public final class RoamingPaths {
 
     func sendFailed(from local: NetworkAddress, at now: Instant) { policy.sendFailed(from: local, at: now) }
 
-    /// Whether a socket is open for what arrives at this address; before the handshake is confirmed there is one for all.
-    func accepts(_ local: NetworkAddress) -> Bool { sockets.isEmpty || sockets.contains(local) }
+    /// Whether a socket is open for what arrives at this address or leaves from it.
+    func accepts(_ local: NetworkAddress) -> Bool { sockets?.contains(local) ?? true }
 
     // MARK: What the connection says
 
@@ -107,7 +108,7 @@ public final class RoamingPaths {
         switch event {
         case .handshakeConfirmed:
             guard let path = connection.networkPaths.first?.path else { return }
-            sockets.insert(path.local)
+            sockets = [path.local]
             policy.connected(local: path.local, remote: path.remote, alternatives: alternatives, at: now)
         case .path(let event): policy.received(event, at: now)
         case .closed: policy.disconnected(at: now)
@@ -141,9 +142,9 @@ public final class RoamingPaths {
         case .openSocket(let link):
             let local = NetworkAddress(link.address, port: nextPort)
             nextPort &+= 1
-            sockets.insert(local)
+            sockets?.insert(local)
             policy.socketOpened(link, as: local, at: now)
-        case .closeSocket(let local): sockets.remove(local)
+        case .closeSocket(let local): sockets?.remove(local)
         case .add(let local): try connection.addLocalAddress(local, at: now)
         case .probe(let local): try connection.probe(local, at: now)
         case .ping: connection.ping(at: now)

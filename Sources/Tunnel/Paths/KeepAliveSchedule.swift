@@ -13,8 +13,11 @@ struct KeepAliveSchedule: Equatable {
     static let shortest = Interval.seconds(15)
     /// Keep-alives without a challenge before the next step.
     static let keptBeforeGrowth = 3
-    /// No longer interval is tried for so long after a mapping was lost.
+    /// No longer interval is tried for so long after a mapping was lost: each trial that fails costs packets of its own, so
+    /// the time doubles with every one.
     static let rest = Interval.seconds(3_600)
+    /// The longest such time.
+    static let longestRest = Interval.seconds(86_400)
     /// Mappings lost in a row after which shorter intervals are seen not to help: some NATs end a mapping however often it
     /// is used (iroh#4424).
     static let fallsBeforeSurrender = 3
@@ -32,6 +35,7 @@ struct KeepAliveSchedule: Equatable {
         var kept = 0
         var falls = 0
         var restUntil: Instant?
+        var rest = KeepAliveSchedule.rest
     }
 
     /// The last one is that of the present network.
@@ -107,6 +111,7 @@ extension KeepAliveSchedule.Lesson {
             }
             proven = interval
         }
-        restUntil = now + KeepAliveSchedule.rest
+        restUntil = now + rest
+        rest = min(rest * 2, KeepAliveSchedule.longestRest)
     }
 }

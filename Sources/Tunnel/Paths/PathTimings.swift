@@ -8,8 +8,6 @@ enum PathTimings {
     static let shortestQuestionableSilence = Interval.milliseconds(5)
     /// The share of the round-trip time that a flow may pause without a question, as a divisor.
     static let silenceDivisor: Int64 = 4
-    /// How often the largest gap of late a silence has to be to raise a question.
-    static let gapsOfSilence: Int64 = 2
     /// The least that an answer on the active path may take beyond the smoothed round-trip time.
     static let answerSlack = Interval.milliseconds(5)
     /// The least that an answer in an exchange of messages may take beyond it.

@@ -15,7 +15,7 @@ struct ReceiptRhythm: Equatable {
     /// Parts of the window with arrivals that make a flow of few bytes: acknowledgements of an upload.
     static let busyPartsOfFlow = 8
     /// The largest gap fades to nothing in this time.
-    static let gapMemory = Interval.seconds(10)
+    static let gapMemory = Interval.seconds(5)
     /// Bytes up to which an arrival is a mere answer to a question, not the flow going on: one padded PATH_RESPONSE, and what
     /// acknowledges the PING.
     static let bytesOfAnswer: UInt64 = 1_400
@@ -100,7 +100,7 @@ struct ReceiptRhythm: Equatable {
     func questionableFrom(_ liveness: PathLiveness) -> Instant? {
         guard isFlowing, let lastReceived else { return nil }
         let usual = max(
-            largestGap(at: lastReceived) * PathTimings.gapsOfSilence,
+            largestGap(at: lastReceived) * 3 / 2,
             liveness.smoothedRTT / PathTimings.silenceDivisor, PathTimings.shortestQuestionableSilence)
         // However unsteady: what a probe timeout would ask anyway.
         return lastReceived + min(usual, max(liveness.probeTimeout, PathTimings.raceSilence))

@@ -58,6 +58,18 @@ struct KeepAliveTests {
         #expect(sleeper.schedule.interval <= .seconds(lifetime))
     }
 
+    @Test("are tried longer less and less often where that lost the mapping")
+    func trials() {
+        var sleeper = Sleeper()
+        var losses: [Int] = []
+        for _ in 0..<16 {
+            sleeper.hour(idle: .seconds(30))
+            losses.append(sleeper.losses)
+        }
+        #expect(losses.prefix(2) == [1, 1])
+        #expect(losses.reduce(0, +) <= 5)
+    }
+
     @Test("get shorter where a NAT forgets sooner than expected")
     func impatient() {
         var sleeper = Sleeper()
