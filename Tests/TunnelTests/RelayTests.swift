@@ -290,6 +290,10 @@ struct RelayTests {
         pair.run()
         #expect(
             pair.client.relay.statistics
-                == [.init(id: id, destination: buildServer, sent: 3, delivered: 2, buffered: 0)])
+                == [
+                    .init(
+                        id: id, destination: buildServer, sent: 3, delivered: 2, buffered: 0,
+                        memory: pair.client.relay.memory)
+                ])
     }
 }
