@@ -211,8 +211,11 @@ struct CongestionController: Equatable, Sendable {
     /// then is all that is known (careful resume: reconnaissance, then unvalidated, then validated or safe retreat).
     mutating func restore(_ remembered: Int) {
         let start = max(Self.initialWindow(datagramSize: datagramSize), remembered / 2)
+        // A window that slow start is still opening is no limit of the network: a standby that only answered challenges
+        // begins its first use at full speed.
+        let isLimitUnknown = slowStartThreshold == .max && remembered <= window
+        if !isLimitUnknown { slowStartThreshold = max(remembered, start) }
         window = start
-        slowStartThreshold = max(remembered, start)
         recoveryStart = nil
         undo = nil
         trial = Trial(goal: start)

@@ -100,6 +100,16 @@ import Testing
         #expect(path.congestion.window == before / 2)
     }
 
+    @Test("a standby that rested before its first use begins there as a new path does, without a limit to slow start")
+    func restedBeforeUse() {
+        let path = used(1)
+        let before = path.congestion.window
+        path.books.returned(at: start + .seconds(2))
+        #expect(path.congestion.slowStartThreshold == .max)
+        #expect(path.congestion.isInSlowStart)
+        #expect(path.congestion.window <= before)
+    }
+
     @Test("after a longer rest the path's MTU is found anew") func provenAgain() {
         let path = used(1)
         path.books.mtu.probeAcknowledged(1_472)
