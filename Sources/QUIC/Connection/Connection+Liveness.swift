@@ -3,7 +3,12 @@ public import Primitives
 /// What an owner that chooses between paths needs to see, and how it asks.
 extension Connection {
     /// What the active path shows of its health; cheap, to be read once a turn.
-    public var liveness: PathLiveness { PathLiveness(activePath, maxAckDelay: peerMaximumAckDelay) }
+    public var liveness: PathLiveness {
+        var liveness = PathLiveness(activePath, maxAckDelay: peerMaximumAckDelay)
+        liveness.packetsReceived = application.received.receivedCount
+        liveness.packetsNumbered = application.received.largest.map { $0 &+ 1 } ?? 0
+        return liveness
+    }
 
     /// Sends a PING on the active path: a peer that is there acknowledges it.
     public func ping(at now: Instant) {
@@ -54,6 +59,10 @@ public struct PathLiveness: Equatable, Sendable {
     /// PATH_CHALLENGE frames of the peer on this path. One that comes in answer to a keep-alive tells that a NAT's mapping
     /// had expired: the peer saw another address.
     public var peerChallenges: UInt64
+    /// 1-RTT packets received so far, on whatever path.
+    public var packetsReceived: UInt64 = 0
+    /// How many the peer had numbered when it sent the newest of them: what did not arrive was lost, or is late.
+    public var packetsNumbered: UInt64 = 0
 
     /// A description, for tests of what is decided by it.
     public init(

@@ -23,6 +23,9 @@ struct ReceivedPackets {
     /// Packets that arrived more than once or too late to tell.
     private(set) var duplicateCount: UInt64 = 0
 
+    /// Packets that arrived for the first time.
+    private(set) var receivedCount: UInt64 = 0
+
     private var numbers = RangeSet()
     /// Numbers below count as received.
     private var floor: UInt64 = 0
@@ -52,6 +55,7 @@ struct ReceivedPackets {
             return
         }
         numbers.insert(number)
+        receivedCount &+= 1
         boundRanges()
         // RFC 9000 §13.2.1: one that comes late is acknowledged as well, whatever the peer knows of its neighbours.
         reportFloor = min(reportFloor, number)

@@ -119,7 +119,10 @@ extension PathPolicy {
             guard candidate.isValidated, !candidate.isOverdue(at: now), let roundTrip = candidate.roundTrip else {
                 return false
             }
-            return roundTrip * PathTimings.clearlyBetter <= liveness.smoothedRTT
+            // What is lost takes a round trip more to arrive; next to that a longer path is the shorter one.
+            return steadiness.isLossy
+                ? roundTrip <= liveness.smoothedRTT * PathTimings.clearlyBetter
+                : roundTrip * PathTimings.clearlyBetter <= liveness.smoothedRTT
         }
     }
 

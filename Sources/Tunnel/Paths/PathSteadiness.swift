@@ -10,6 +10,9 @@ struct PathSteadiness: Equatable {
     private var slowSince: Instant?
     private var suspicions: [Instant] = []
     private var rate = TrafficRate()
+    private var loss = ReceiptLoss()
+    /// Whether it loses so many packets, with a rate that falls, that its round-trip time need not be bad as well.
+    private(set) var isLossy = false
 
     /// The path was suspected, and answered after all.
     mutating func suspicionCleared(at now: Instant) {
@@ -20,6 +23,8 @@ struct PathSteadiness: Equatable {
     /// Something arrived on the path.
     mutating func observed(_ liveness: PathLiveness, at now: Instant) {
         rate.observed(liveness, at: now)
+        loss.observed(liveness, at: now)
+        isLossy = loss.isAtLeast(PathTimings.degradedLoss) && !rate.mayFillQueues
         if let end = stretchEnds, now < end {
             shortest = min(shortest ?? liveness.smoothedRTT, liveness.smoothedRTT)
         } else {
@@ -36,6 +41,7 @@ struct PathSteadiness: Equatable {
 
     /// From when on the path counts as degraded; nil: it does not.
     func degradedFrom(at now: Instant) -> Instant? {
+        if isLossy { return now }
         let recent = suspicions.filter { now - $0 <= PathTimings.suspicionMemory }
         if recent.count >= PathTimings.suspicionsOfLoss { return recent.last }
         return slowSince.map { $0 + PathTimings.degradedTime }
@@ -44,7 +50,7 @@ struct PathSteadiness: Equatable {
 
 /// Bytes a second over the active path, and whether that may be what its queues are full of.
 struct TrafficRate: Equatable {
-    private static let stretch = Interval.milliseconds(500)
+    private static let stretch = Interval.milliseconds(200)
 
     private var start: Instant?
     private var counted: UInt64 = 0

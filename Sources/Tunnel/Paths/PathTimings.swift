@@ -76,6 +76,9 @@ enum PathTimings {
     static let degradedRTTs: Int64 = 4
     /// … and this round-trip time on.
     static let degradedRTT = Interval.milliseconds(150)
+    /// A path is degraded from this loss on, in thousandths, when its rate has fallen, too: queues that the connection fills
+    /// itself lose packets at its best rate.
+    static let degradedLoss: UInt64 = 40
     /// Another path is clearly better when its round-trip time is this many times shorter.
     static let clearlyBetter: Int64 = 2
     /// How long a path has to be degraded.

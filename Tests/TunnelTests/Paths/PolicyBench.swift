@@ -25,6 +25,8 @@ struct PolicyBench {
     private var received: [NetworkAddress: (at: Instant, bytes: UInt64)] = [:]
     var awaitingSince: Instant?
     var peerChallenges: UInt64 = 0
+    private var packetsReceived: UInt64 = 0
+    private var packetsNumbered: UInt64 = 0
 
     /// Creates a policy; cellular interfaces are not metered unless a test wants it so.
     init(_ change: (inout PathPolicy.Configuration) -> Void = { _ in }) {
@@ -84,11 +86,13 @@ struct PolicyBench {
     /// What the connection says at the end of a turn.
     mutating func observe() {
         let last = received[active]
-        policy.observed(
-            PathLiveness(
-                local: active, lastReceived: last?.at, awaitingSince: awaitingSince, bytesReceived: last?.bytes ?? 0,
-                bytesSent: 0, smoothedRTT: roundTrip, rttVariation: .milliseconds(1),
-                probeTimeout: roundTrip + .milliseconds(29), peerChallenges: peerChallenges), at: now)
+        var liveness = PathLiveness(
+            local: active, lastReceived: last?.at, awaitingSince: awaitingSince, bytesReceived: last?.bytes ?? 0,
+            bytesSent: 0, smoothedRTT: roundTrip, rttVariation: .milliseconds(1),
+            probeTimeout: roundTrip + .milliseconds(29), peerChallenges: peerChallenges)
+        liveness.packetsReceived = packetsReceived
+        liveness.packetsNumbered = packetsNumbered
+        policy.observed(liveness, at: now)
         drain()
     }
 
@@ -100,9 +104,12 @@ struct PolicyBench {
     }
 
     /// A datagram each millisecond.
-    mutating func flow(milliseconds: Int64, bytes: UInt64 = 1_200) {
-        for _ in 0..<milliseconds {
+    mutating func flow(milliseconds: Int64, bytes: UInt64 = 1_200, losingOneIn: Int64 = .max) {
+        for index in 1...milliseconds {
             pass(1)
+            packetsNumbered += 1
+            guard index % losingOneIn != 0 else { continue }
+            packetsReceived += 1
             hear(bytes: bytes)
         }
     }

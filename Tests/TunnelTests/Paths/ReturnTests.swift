@@ -191,6 +191,26 @@ struct PathDegradationTests {
         #expect(bench.takeMoves() == [Move("wwan0", .degraded)])
     }
 
+    @Test("a path that loses packets while its rate falls is left at once, for one that is not much longer")
+    func fading() {
+        var bench = PolicyBench.connected()
+        bench.flow(milliseconds: 1_000, bytes: 1_200)
+        bench.roundTrip = .milliseconds(40)
+        bench.flow(milliseconds: 500, bytes: 400, losingOneIn: 15)
+        #expect(bench.takeMoves() == [Move("wwan0", .degraded)])
+    }
+
+    @Test("loss at a path's best rate is a full queue, and a little loss is usual")
+    func losingALittle() {
+        for (bytes, losingOneIn) in [(1_200, 10), (400, 40)] as [(UInt64, Int64)] {
+            var bench = PolicyBench.connected()
+            bench.flow(milliseconds: 1_000, bytes: 1_200)
+            bench.roundTrip = .milliseconds(40)
+            bench.flow(milliseconds: 2_000, bytes: bytes, losingOneIn: losingOneIn)
+            #expect(bench.takeMoves() == [])
+        }
+    }
+
     @Test("the user's choice is kept as long as it works")
     func pinned() throws {
         var bench = PolicyBench.connected()
