@@ -103,6 +103,7 @@ extension Connection {
         } else if next.lineage != path.lineage {
             path.books.left()
             sendAgainOldest(Self.copiesAtSwitch, in: application)
+            sendAgainWindows()
         }
     }
 

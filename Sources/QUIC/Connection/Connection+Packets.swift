@@ -90,7 +90,9 @@ extension Connection {
         space.loss.packetSent(sent, paths: paths)
         space.skipPacketNumberIfDue(using: &generator)
         if packet.kind.isAckEliciting {
-            packet.path.ackElicitingSent(at: now)
+            // RFC 9000 §14.4: that a probe of the MTU is not answered says nothing of the path.
+            if !packet.kind.isMTUProbe { packet.path.ackElicitingSent(at: now) }
+            if !packet.frames.isEmpty { contentSent = now }
             ackElicitingSent(in: space, at: now)
         }
         // RFC 9001 §4.9.1: a client drops its Initial keys when it first sends a Handshake packet.

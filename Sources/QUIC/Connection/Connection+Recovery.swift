@@ -141,4 +141,11 @@ extension Connection {
         space.loss.framesOfOldest(packets, into: &frames)
         for frame in frames { sendAgain(frame, in: space) }
     }
+
+    /// The windows that were opened last are opened once more.
+    func sendAgainWindows() {
+        var frames: [SentFrame] = []
+        application.loss.windowFramesInFlight(into: &frames)
+        for frame in frames { sendAgain(frame, in: application) }
+    }
 }

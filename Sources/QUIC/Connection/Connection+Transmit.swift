@@ -7,6 +7,8 @@ extension Connection {
     static let maximumSegments = 64
     /// Bytes in one transmission at most: the largest UDP payload over IPv4.
     static let maximumTransmission = 65_507
+    /// How long after it last sent anything but PINGs and acknowledgements a connection goes on to search its MTU.
+    static let mtuSearchRest = Interval.seconds(2)
 
     /// Fills `buffer`, of at least 1,200 bytes, with what is to be sent now; nil when there is nothing.
     ///
@@ -151,6 +153,8 @@ extension Connection {
     /// RFC 9000 §14.3: one datagram larger than any that the path is known to carry.
     private func mtuTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
+        // Larger packets are of no use to a connection that rests, and its battery is.
+        guard now - contentSent <= Self.mtuSearchRest else { return nil }
         // After a switch the packet that tells the peer of it, with an ACK, comes first.
         guard progress == .confirmed, path.validator.isValidated, path.windowAvailable > 0, !pingRequested,
             let size = path.mtu.nextProbeSize(at: now), size <= buffer.count

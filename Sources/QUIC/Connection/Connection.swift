@@ -100,6 +100,8 @@ public final class Connection {
     /// Restarted by what RFC 9000 §10.1 names: an authenticated packet, and the first ack-eliciting one sent after it.
     var idleSince: Instant
     var sentAckElicitingSinceReceipt = false
+    /// When frames with content of some kind last left.
+    var contentSent: Instant
     var keepAlive = KeepAlive.off
     var pingRequested = false
     var pacingDeadline: Instant?
@@ -121,6 +123,7 @@ public final class Connection {
         addressValidationToken = start.token
         tokenKey = start.tokenKey
         idleSince = now
+        contentSent = now
         handshakeDeadline = now + start.configuration.handshakeTimeout
         lossTimer = LossTimer(at: now)
         oneRTTKeys = OneRTTKeys(updateThreshold: start.configuration.packetsPerKeyPhase)

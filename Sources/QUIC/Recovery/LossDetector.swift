@@ -396,21 +396,6 @@ struct LossDetector {
         lossTime = nil
         timeOfLastAckEliciting = nil
     }
-
-    // MARK: Probing
-
-    /// Appends the frames of the `count` oldest ack-eliciting packets in flight, which a probe may repeat
-    /// (RFC 9002 §6.2.4). The packets stay in flight: a probe timeout does not make them lost.
-    func framesOfOldest(_ count: Int, into frames: inout [SentFrame]) {
-        var left = count
-        var number = ledger.first
-        while left > 0, let found = ledger.nextOutstanding(from: number, through: .max) {
-            number = found + 1
-            guard ledger[found].kind.isAckEliciting else { continue }
-            ledger.frames(of: found).forEach { frames.append($0) }
-            left -= 1
-        }
-    }
 }
 
 extension ECNCounts {

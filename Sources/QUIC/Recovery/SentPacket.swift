@@ -65,6 +65,10 @@ struct SentPacket: Equatable {
         /// Ack-eliciting, but its loss says nothing about congestion: path MTU or path validation probes.
         case probe(mtu: Int?)
 
+        var isMTUProbe: Bool {
+            if case .probe(mtu: _?) = self { true } else { false }
+        }
+
         var isAckEliciting: Bool {
             switch self {
             case .ackOnly, .padded: false
