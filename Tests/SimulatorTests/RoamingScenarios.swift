@@ -98,21 +98,27 @@ struct RoamingScenarios {
             })
     }
 
-    @Test("goes on at once after an hour of sleep, when the link of before is dead")
+    @Test("goes on at once after an hour of sleep, whether the link of before is dead or not")
     func sleep() {
+        for (meanwhile, moves) in [(LinkState.blackhole, ["wwan0 (wake)"]), (.up, [])] {
+            sleep(meanwhile, moves)
+        }
+    }
+
+    private func sleep(_ meanwhile: LinkState, _ moves: [String]) {
         play(
-            Scenario("the machine sleeps for an hour, and Wi-Fi dies meanwhile") { stage in
+            Scenario("the machine sleeps for an hour, and Wi-Fi is then \(meanwhile)") { stage in
                 let wake = Interval.milliseconds(1_503) + .seconds(3_600)
                 let scene = try HandoverScene(stage, .download, lasting: wake + .seconds(3))
                 scene.at(.milliseconds(1_503)) { $0.suspend(scene.host) }
-                scene.at(.seconds(1_800)) { $0.set(.blackhole, of: scene.wifiLink) }
+                scene.at(.seconds(1_800)) { $0.set(meanwhile, of: scene.wifiLink) }
                 scene.at(wake) { $0.wake(scene.host) }
                 scene.expectStall(
                     from: .seconds(1), to: wake + .seconds(2), atMost: .seconds(3_600) + .milliseconds(400))
                 stage.expect("a fresh connection is tried beside it") {
                     scene.paths.actions.contains { $0.action == .raceConnection(.wake) }
                 }
-                scene.expectMoves(["wwan0 (wake)"])
+                scene.expectMoves(moves)
             })
     }
 

@@ -6,6 +6,9 @@ struct RTTEstimator: Equatable, Sendable {
     static let initialRTT = Interval.milliseconds(333)
     /// The resolution that timers are trusted with (RFC 9002 §6.1.2: kGranularity).
     static let granularity = Interval.milliseconds(1)
+    /// The longest sample that is taken for a round trip. An answer that comes later was held up by a machine that slept or
+    /// a network that was gone, and would have timers and pacer wait as long.
+    static let longestSample = Interval.seconds(5)
 
     /// The newest sample, with the peer's delay in it.
     private(set) var latest: Interval
@@ -32,6 +35,7 @@ struct RTTEstimator: Equatable, Sendable {
     /// `ackDelay` is what the peer says it held the acknowledgement back, zero for Initial packets. `maxAckDelay` is what
     /// it promised at most, and nil before the handshake is confirmed, when the promise does not hold yet.
     mutating func sampled(_ sample: Interval, ackDelay: Interval, maxAckDelay: Interval?, at now: Instant) {
+        guard sample <= Self.longestSample else { return }
         let sample = max(sample, .nanoseconds(1))
         latest = sample
         guard let priorMinimum = minimum else {

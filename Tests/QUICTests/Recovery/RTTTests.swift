@@ -87,6 +87,17 @@ struct RecoveryRTTTests {
         #expect(short.probeTimeout(maxAckDelay: .zero) == .microseconds(1_040))
     }
 
+    /// An acknowledgement that a sleeping machine held back for an hour is no round trip of an hour.
+    @Test func whatComesAfterSecondsIsNoRoundTrip() {
+        var rtt = RTTEstimator()
+        rtt.sampled(ms(20), ackDelay: .zero, maxAckDelay: nil, at: at(0))
+        let before = rtt
+        rtt.sampled(.seconds(3_600), ackDelay: .zero, maxAckDelay: nil, at: at(3_600_000))
+        #expect(rtt == before)
+        rtt.sampled(RTTEstimator.longestSample, ackDelay: .zero, maxAckDelay: nil, at: at(3_700_000))
+        #expect(rtt.latest == RTTEstimator.longestSample)
+    }
+
     @Test func absurdSamplesDoNotTrap() {
         for sample in [Interval.max, Interval(nanoseconds: .min), .zero, ms(-1)] {
             var rtt = RTTEstimator()
