@@ -71,6 +71,27 @@ struct Offloads: CustomTestStringConvertible, Sendable {
 @Suite("UDP sockets")
 struct UDPSocketTests {
     @Test(
+        "the largest batch stays in one piece where the kernel joins: it does not cut it in software",
+        arguments: [1_350, 1_452, 8_952, 16_332])
+    func largestBatch(size: Int) throws {
+        let loop = try EventLoop()
+        let collector = try DatagramCollector()
+        let receiver = try UDPSocket(loopback(.ipv4), on: loop, handler: collector)
+        let sender = try UDPSocket(loopback(.ipv4), on: loop, handler: collector)
+        defer {
+            receiver.close()
+            sender.close()
+        }
+        let count = min(UDPSocket.maximumBatchSize / size, UDPSocket.maximumSegments)
+        let bytes = [UInt8](repeating: 7, count: count * size)
+        let outcome = sender.send(bytes.span, segmentSize: size, to: receiver.localAddress, ecn: .notCapable)
+        #expect(outcome == .sent)
+        #expect(loop.run { collector.datagrams.count == count })
+        let joins = receiver.bound.joinsReceived && sender.segmentsInKernel
+        #expect(collector.entries.count == (joins ? 1 : count))
+    }
+
+    @Test(
         "a batch arrives as its datagrams, with or without the kernel's help", arguments: Offloads.all,
         [IPAddress.Family.ipv4, .ipv6])
     func batchArrives(offloads: Offloads, family: IPAddress.Family) throws {

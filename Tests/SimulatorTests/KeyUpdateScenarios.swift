@@ -9,15 +9,15 @@ struct KeyUpdateScenarios {
     @Test func isNotNoticedDuringATransfer() {
         play(
             Scenario("both ends update their keys") { stage in
-                let (down, up) = (BulkReceiver(1_000_000), BulkReceiver(500_000))
+                let (down, up) = (BulkReceiver(1_500_000), BulkReceiver(750_000))
                 let pair = try stage.quic(
-                    over: .wifi, client: [down, BulkSender(500_000)], server: { [up, BulkSender(1_000_000)] },
+                    over: .wifi, client: [down, BulkSender(750_000)], server: { [up, BulkSender(1_500_000)] },
                     QUICOptions.steady)
                 for time in stride(from: 60, to: 240, by: 60) as StrideTo<Int64> {
                     stage.at(.milliseconds(time)) { _ in pair.client.connection?.requestKeyUpdate() }
                     stage.at(.milliseconds(time + 30)) { _ in pair.server.connection?.requestKeyUpdate() }
                 }
-                stage.completes(within: .milliseconds(350))
+                stage.completes(within: .milliseconds(450))
                 for (name, node) in [("client", pair.client), ("server", pair.server)] {
                     stage.expect("the \(name) has seen an update") { node.connection?.statistics.keyUpdates ?? 0 >= 2 }
                     stage.expect(

@@ -37,7 +37,7 @@ public struct SendQueue: ~Copyable {
     /// Entries that wait.
     public var count: Int { tail - head }
     /// Whether one more entry of the largest size fits.
-    public var hasRoom: Bool { tail < Self.maximumEntries && Self.capacity - used >= UDPSocket.maximumBatchSize }
+    public var hasRoom: Bool { tail < Self.maximumEntries && Self.capacity - used >= UDPSocket.maximumDatagramSize }
 
     /// The free bytes at the end, to be filled before `append`.
     @_lifetime(&self)

@@ -3,8 +3,11 @@ internal import Glibc
 public import Primitives
 
 extension UDPSocket {
-    /// Most bytes that one call hands to the kernel to cut: the largest UDP payload over IPv4.
-    public static let maximumBatchSize = 65_507
+    /// Bytes in one datagram at most: the largest UDP payload over IPv4.
+    public static let maximumDatagramSize = 65_507
+    /// Most bytes that one call hands to the kernel to cut. With the headers of all layers it has to stay below 65,536: a
+    /// larger batch is cut in software, and the receiver gets its datagrams one by one.
+    public static let maximumBatchSize = 65_000
     /// Most datagrams that one call hands to the kernel to cut (UDP_MAX_SEGMENTS of older kernels).
     public static let maximumSegments = 64
 

@@ -5,8 +5,11 @@ import TLS
 extension Connection {
     /// Datagrams in one transmission at most: what Linux takes in one call (UDP_MAX_SEGMENTS).
     static let maximumSegments = 64
-    /// Bytes in one transmission at most: the largest UDP payload over IPv4.
-    static let maximumTransmission = 65_507
+    /// Bytes in one datagram at most: the largest UDP payload over IPv4.
+    static let maximumDatagram = 65_507
+    /// Bytes of several datagrams in one transmission at most. Together with the headers of all layers they stay below
+    /// 65,536: beyond that Linux cuts the batch in software, and the receiver gets it in single datagrams.
+    static let maximumTransmission = 65_000
     /// How long after it last sent anything but PINGs and acknowledgements a connection goes on to search its MTU.
     static let mtuSearchRest = Interval.seconds(2)
 
@@ -41,12 +44,14 @@ extension Connection {
 
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
-        let room = min(buffer.count, Self.maximumTransmission, sendingRoom(on: path))
+        let room = min(buffer.count, Self.maximumDatagram, sendingRoom(on: path))
         var batch = OutgoingBatch()
         var segmentSize = 0
         var position = 0
         pacingDeadline = nil
         for segment in 0..<Self.maximumSegments {
+            // What does not fit in whole begins the next transmission.
+            guard segment == 0 || position + segmentSize <= min(room, Self.maximumTransmission) else { break }
             let limit = min(segment == 0 ? datagramSize(on: path) : segmentSize, room - position)
             let size = writeDatagram(
                 into: &buffer, from: position, to: position + limit, on: path, of: &batch, at: now)
