@@ -24,7 +24,9 @@ public enum AddressValidationVerdict: Hashable, Sendable {
 /// Makes and opens address validation tokens under a static key, so that none is remembered (RFC 9000 §8.1.4).
 ///
 /// A token is sealed: its client can neither read nor change it. It is good for any number of connections within its
-/// lifetime, all from the address it was given to; what a thief could amplify is bounded by that.
+/// lifetime, all from the address it was given to. RFC 9000 §8.1.4 would rather have it used once; that takes a memory of
+/// used tokens that all workers and machines share. Without one, a thief who also sends from the client's address gains a
+/// handshake without Retry at that address, and what it could amplify is one handshake a datagram.
 public struct AddressValidationTokenKey: Sendable {
     /// How long a Retry token is good, in seconds: a client answers a Retry at once (RFC 9000 §8.1.3).
     public static let retryLifetime: UInt64 = 15

@@ -11,20 +11,21 @@ extension Endpoint {
         guard datagram.count >= TransportLimits.minimumDatagramSize, header.destinationConnectionID.count >= 8 else {
             return .dropped
         }
-        let admission = admit(header, datagram.span.extracting(header.token), arrival, server)
-        switch admission {
+        switch admit(header, datagram.span.extracting(header.token), arrival, server, at: now) {
         case .refuse(let code): return refuse(header, with: code, arrival)
         case .retry: return sendRetry(header, arrival, server)
+        case .drop: return .dropped
         case .accept(let start):
             return open(header, start, &datagram, arrival, server, at: now)
         }
     }
 
     /// How the first packet of a client is answered.
-    private enum Admission {
+    private enum Answer {
         case accept(AcceptedAddress)
         case retry
         case refuse(TransportErrorCode)
+        case drop
     }
 
     /// What a token said.
@@ -35,35 +36,50 @@ extension Endpoint {
     }
 
     private func admit(
-        _ header: LongHeader, _ token: Span<UInt8>, _ arrival: Arrival, _ server: ServerConfiguration
-    ) -> Admission {
+        _ header: LongHeader, _ token: Span<UInt8>, _ arrival: Arrival, _ server: ServerConfiguration, at now: Instant
+    ) -> Answer {
         guard acceptance == .open, connections.count < server.maximumConnections else {
             return .refuse(.connectionRefused)
         }
-        if !token.isEmpty {
-            switch server.tokenKey.open(token, from: arrival.remote, unixSeconds: unixTime) {
-            case .valid(.retry(let originalDestination, let retrySource)):
-                guard retrySource == header.destinationConnectionID else { return .refuse(.invalidToken) }
-                return .accept(
-                    AcceptedAddress(
-                        originalDestinationConnectionID: originalDestination, retrySourceConnectionID: retrySource,
-                        validation: .done))
-            case .valid(.newToken):
-                return .accept(
-                    AcceptedAddress(
-                        originalDestinationConnectionID: header.destinationConnectionID, validation: .done))
-            // RFC 9000 §8.1.2: a bad Retry token ends the attempt at once; any other is as good as none (§8.1.3).
-            case .expired(.retry), .wrongAddress(.retry): return .refuse(.invalidToken)
-            case .expired(.newToken), .wrongAddress(.newToken), .garbage: break
-            }
-        }
+        if !token.isEmpty, let answer = answer(toToken: token, header, arrival, server, at: now) { return answer }
         switch server.retry {
         case .always: return .retry
         case .aboveHandshakes(let limit):
             if handshaking.count >= limit { return .retry }
         }
+        switch handshakeRate.unprovenBegan(from: arrival.remote.ip, at: now) {
+        case .welcome: break
+        case .needsProof, .excessive: return .retry
+        }
         return .accept(
             AcceptedAddress(originalDestinationConnectionID: header.destinationConnectionID, validation: .pending))
+    }
+
+    /// What a token leads to; nil when it is as good as none.
+    private func answer(
+        toToken token: Span<UInt8>, _ header: LongHeader, _ arrival: Arrival, _ server: ServerConfiguration,
+        at now: Instant
+    ) -> Answer? {
+        let retrySource: ConnectionID?
+        let originalDestination: ConnectionID
+        switch server.tokenKey.open(token, from: arrival.remote, unixSeconds: unixTime) {
+        case .valid(.retry(let original, let source)):
+            guard source == header.destinationConnectionID else { return .refuse(.invalidToken) }
+            (originalDestination, retrySource) = (original, source)
+        case .valid(.newToken):
+            (originalDestination, retrySource) = (header.destinationConnectionID, nil)
+        // RFC 9000 §8.1.2: a bad Retry token ends the attempt at once; any other is as good as none (§8.1.3).
+        case .expired(.retry), .wrongAddress(.retry): return .refuse(.invalidToken)
+        case .expired(.newToken), .wrongAddress(.newToken), .garbage: return nil
+        }
+        switch handshakeRate.provenBegan(from: arrival.remote.ip, at: now) {
+        case .welcome: break
+        case .needsProof, .excessive: return .drop
+        }
+        return .accept(
+            AcceptedAddress(
+                originalDestinationConnectionID: originalDestination, retrySourceConnectionID: retrySource,
+                validation: .done))
     }
 
     private func open(

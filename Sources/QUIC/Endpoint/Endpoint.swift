@@ -38,6 +38,7 @@ public final class Endpoint {
     var handshaking: Set<ConnectionHandle> = []
     var replies: [StatelessReply] = []
     var resetBudget = ResetBudget()
+    var handshakeRate = HandshakeRate()
     private var nextHandle: UInt64 = 0
     /// Whether clients' connections are taken.
     public var acceptance = Acceptance.open

@@ -14,6 +14,22 @@ import Testing
         #expect(pair.server.connectionCount == 1)
     }
 
+    @Test("a network that begins many handshakes has to prove its address, others need not (RFC 9000 §8.1.2)")
+    func handshakeRate() throws {
+        let pair = try ConnectionPair.connected()
+        for _ in 0..<HandshakeRate.unprovenPerSecond {
+            _ = pair.server.handshakeRate.unprovenBegan(from: ConnectionPair.clientAddress.ip, at: pair.now)
+        }
+        try pair.connectAgain()
+        pair.run(for: .milliseconds(300))
+        #expect(try pair.clientConnection.followedRetry)
+        #expect(pair.clientEvents.contains(.handshakeConfirmed))
+        pair.run(for: .seconds(1))
+        try pair.connectAgain()
+        pair.run(for: .milliseconds(300))
+        #expect(try !pair.clientConnection.followedRetry)
+    }
+
     @Test("an endpoint that only opens connections accepts none") func clientOnly() throws {
         let pair = try ConnectionPair()
         pair.drain()
