@@ -207,6 +207,39 @@ struct RelayTests {
         #expect(pair.server.relay.memory == 0)
     }
 
+    @Test("tunnels that have ended leave no stream behind, at either end", arguments: forms)
+    func streamsOfEndedTunnels(form: String) throws {
+        let pair = try pair(form)
+        for round in 0..<30 {
+            let (id, app) = pair.open(buildServer)
+            app.outgoing = [1, 2, 3]
+            pair.run(turns: 3)
+            let origin = try #require(pair.gateway.sockets.max { $0.key < $1.key }?.value)
+            switch round % 4 {
+            // The application closes first, the destination first, or one of them resets.
+            case 0:
+                app.sendsFin = true
+                pair.run(turns: 3)
+                origin.sendsFin = true
+            case 1:
+                origin.sendsFin = true
+                pair.run(turns: 3)
+                app.sendsFin = true
+            case 2: pair.client.relay.resetArrived(on: id)
+            default: pair.gateway.sockets.keys.max().map(pair.server.relay.resetArrived(on:))
+            }
+            pair.run(turns: 4)
+        }
+        pair.run(turns: 20)
+        for (relay, http) in [
+            (pair.client.relay, pair.client.http), (pair.server.relay, pair.server.http),
+        ] {
+            #expect(relay.count == 0)
+            #expect(http.openRequestCount == 0)
+            #expect(http.connection.openStreamCount <= 6)
+        }
+    }
+
     @Test("a lost connection resets every tunnel and fails those that wait", arguments: forms)
     func connectionLost(form: String) throws {
         let pair = try pair(form)

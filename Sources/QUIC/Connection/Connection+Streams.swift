@@ -80,6 +80,9 @@ extension Connection {
     /// The application protocol that both ends agreed on; nil until the handshake is complete.
     public var applicationProtocol: String? { handshakeSummary?.applicationProtocol }
 
+    /// Streams that are not over in both directions.
+    public var openStreamCount: Int { streams.streamCount }
+
     /// Whether 1-RTT keys are there.
     public var isHandshakeComplete: Bool { progress >= .complete }
 
