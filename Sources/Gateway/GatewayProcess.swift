@@ -27,6 +27,7 @@ public final class GatewayProcess {
     /// Serves until it is told to stop.
     public func run() -> ProcessStatus {
         do {
+            DescriptorLimit.raise()
             let loop = try EventLoop()
             let running = try RunningGateway(options, log: log, on: loop)
             loop.run()

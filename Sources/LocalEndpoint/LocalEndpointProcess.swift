@@ -18,6 +18,7 @@ public final class LocalEndpointProcess {
     public func run() -> ProcessStatus {
         let log = Logger("connect", options: options.log, unixMilliseconds: { Clock.unixMilliseconds() })
         do {
+            DescriptorLimit.raise()
             let loop = try EventLoop()
             let running = try RunningLocalEndpoint(options.configuration, log: log, on: loop) {
                 try self.reread().configuration

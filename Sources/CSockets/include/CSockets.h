@@ -19,6 +19,8 @@ typedef struct gw_address {
 
 // MARK: Descriptors (Descriptors.c)
 
+/// Lets this process open as many descriptors as the system allows it, and returns how many.
+int64_t gw_raise_descriptor_limit(void);
 int gw_close(int fd);
 /// Sets O_NONBLOCK and returns the flags that stood before.
 int gw_make_nonblocking(int fd);
