@@ -57,7 +57,7 @@ public final class ControlServer: StreamListenerHandler {
 public final class ControlRequest: ByteStreamHandler {
     private let stream: ByteStream
     private weak var server: ControlServer?
-    private var received: [UInt8] = []
+    private var question = ControlLine(atMost: ControlServer.longestCommand)
     private var reply: [UInt8] = []
     private var written = 0
 
@@ -75,7 +75,7 @@ public final class ControlRequest: ByteStreamHandler {
     /// Hands the stream over; what came after the command's line is returned with it.
     public func takeStream() -> (stream: ByteStream, received: [UInt8]) {
         server?.ended(self)
-        return (stream, received)
+        return (stream, question.rest)
     }
 
     func abandon() { stream.close() }
@@ -92,15 +92,13 @@ public final class ControlRequest: ByteStreamHandler {
     }
 
     private func take(_ bytes: ArraySlice<UInt8>) {
-        received += bytes
-        guard let newline = received.firstIndex(of: UInt8(ascii: "\n")) else {
-            if received.count > ControlServer.longestCommand { end() }
-            return
+        switch question.take(bytes) {
+        case .incomplete: break
+        case .tooLong: end()
+        case .line(let line):
+            stream.isReading = false
+            server?.commandCame(line, on: self)
         }
-        let line = String(decoding: received[..<newline], as: UTF8.self)
-        received.removeFirst(newline + 1)
-        stream.isReading = false
-        server?.commandCame(line, on: self)
     }
 
     /// For the stream.

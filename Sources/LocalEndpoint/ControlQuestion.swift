@@ -1,3 +1,4 @@
+import Driver
 import EventLoop
 import Primitives
 
@@ -14,7 +15,7 @@ final class ControlQuestion: ByteStreamHandler {
 
     private var stream: ByteStream?
     private weak var owner: (any ControlQuestionOwner)?
-    private var received: [UInt8] = []
+    private var answer = ControlLine(atMost: ControlQuestion.longestAnswer)
 
     /// Connects and asks; throws when nobody listens at `path`.
     init(
@@ -32,7 +33,7 @@ final class ControlQuestion: ByteStreamHandler {
     func takeStream() -> (stream: ByteStream, received: [UInt8])? {
         guard let stream else { return nil }
         self.stream = nil
-        return (stream, received)
+        return (stream, answer.rest)
     }
 
     func streamReadable(_ stream: ByteStream) {
@@ -49,14 +50,11 @@ final class ControlQuestion: ByteStreamHandler {
     func streamBroken(_ stream: ByteStream) {}
 
     private func take(_ bytes: ArraySlice<UInt8>) {
-        received += bytes
-        guard let newline = received.firstIndex(of: UInt8(ascii: "\n")) else {
-            if received.count > Self.longestAnswer { end(nil) }
-            return
+        switch answer.take(bytes) {
+        case .incomplete: break
+        case .tooLong: end(nil)
+        case .line(let line): end(line)
         }
-        let line = String(decoding: received[..<newline], as: UTF8.self)
-        received.removeFirst(newline + 1)
-        end(line)
     }
 
     private func end(_ line: String?) {

@@ -45,22 +45,20 @@ final class LocalControl: ControlResponder {
     func close() { server?.close() }
 
     func command(_ line: String, on request: ControlRequest) {
-        let words = line.split(separator: " ")
-        switch words.first {
-        case "status" where words.count == 1: request.reply(LocalStatus(link).text)
-        case "status" where words == ["status", "json"]: request.reply(LocalStatus(link).json.text + "\n")
-        case "paths": paths(words.dropFirst(), request)
-        case "rebind": rebind(request)
-        case "open": open(words.dropFirst(), request)
-        case "outcome": outcome(words.dropFirst(), request)
-        default: request.reply("error: unknown command; this process knows status, paths, rebind and open\n")
+        switch LocalCommand(line) {
+        case .status: request.reply(LocalStatus(link).text)
+        case .statusAsJSON: request.reply(LocalStatus(link).json.text + "\n")
+        case .paths(let command): perform(command, request)
+        case .rebind: rebind(request)
+        case .open(let destination): link.open(RequestedTunnel(to: destination, request, control: self))
+        case .outcome(let number): outcome(number, request)
+        case .malformed(let form): request.reply("error: not of the form \(form)\n")
+        case .unknown:
+            request.reply("error: unknown command; this process knows status, paths, rebind and open\n")
         }
     }
 
-    private func paths(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
-        guard let command = PathCommand(words: words) else {
-            return request.reply("error: not of the form paths [json], or paths add|use|remove ADDRESS\n")
-        }
+    private func perform(_ command: PathCommand, _ request: ControlRequest) {
         switch link.perform(command) {
         case .success(let answer): request.reply(answer)
         case .failure(let error): request.reply("error: \(error)\n")
@@ -78,13 +76,6 @@ final class LocalControl: ControlResponder {
 
     // MARK: - Tunnels
 
-    private func open(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
-        guard words.count == 2, let host = words.first.flatMap({ Host(String($0)) }),
-            let port = words.last.flatMap({ UInt16($0) }), port > 0
-        else { return request.reply("error: not of the form open HOST PORT\n") }
-        link.open(RequestedTunnel(to: Destination(host, port: port), request, control: self))
-    }
-
     func numberForOpened() -> UInt64 {
         defer { nextNumber += 1 }
         outcomes[nextNumber] = .open
@@ -101,10 +92,7 @@ final class LocalControl: ControlResponder {
         if endedOrder.count > Self.maximumOutcomes { outcomes[endedOrder.removeFirst()] = nil }
     }
 
-    private func outcome(_ words: ArraySlice<Substring>, _ request: ControlRequest) {
-        guard let number = words.first.flatMap({ UInt64($0) }), words.count == 1 else {
-            return request.reply("error: not of the form outcome NUMBER\n")
-        }
+    private func outcome(_ number: UInt64, _ request: ControlRequest) {
         switch outcomes[number] {
         case .open: outcomes[number] = .awaited(request)
         case .ended(let ending): request.reply("\(ending.rawValue)\n")
