@@ -1,16 +1,22 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
+/// Whether to build for libFuzzer, with every room instrumented: `FUZZ=1`, as `Tests/Fuzz/run` sets it.
+let isFuzzing = Context.environment["FUZZ"] != nil
+let instrumentation: [SwiftSetting] =
+    isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : []
+
 // The rooms of the house and who may know whom. ArchitectureTests holds the sources against this list.
 
-let strict: [SwiftSetting] = [
-    .strictMemorySafety(),
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableExperimentalFeature("Lifetimes"),
-]
+let strict: [SwiftSetting] =
+    [
+        .strictMemorySafety(),
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableExperimentalFeature("Lifetimes"),
+    ] + instrumentation
 
 func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -21,11 +27,16 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// A program that tests run.
-func testTool(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+func testTool(
+    _ name: String, path: String, _ dependencies: [Target.Dependency], linkerSettings: [LinkerSetting] = []
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, swiftSettings: strict, linkerSettings: linkerSettings)
 }
 
-let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+// Single modules: the product of all of them takes longer to build than most rooms.
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -51,10 +62,10 @@ let package = Package(
         room("Primitives", []),
         room("Cryptography", ["Primitives", "COpenSSL"]),
         room("TLS", ["Primitives", "Cryptography", "COpenSSL"]),
-        room("QUIC", ["Primitives", "Cryptography", "TLS", collections]),
-        room("HTTP3", ["Primitives", "QUIC", collections]),
-        room("Tunnel", ["Primitives", "QUIC", "HTTP3", collections]),
-        room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", collections]),
+        room("QUIC", ["Primitives", "Cryptography", "TLS", deque]),
+        room("HTTP3", ["Primitives", "QUIC", deque]),
+        room("Tunnel", ["Primitives", "QUIC", "HTTP3", deque]),
+        room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", deque, heap]),
         room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
         room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
         room("Configuration", ["Primitives", "Cryptography"]),
@@ -75,7 +86,7 @@ let package = Package(
             "Lab",
             [
                 "Primitives", "EventLoop", "Simulator", "LocalEndpoint", "Gateway", "Configuration", "Telemetry",
-                collections,
+                heap,
             ]),
         .executableTarget(
             name: "godwit",
@@ -119,3 +130,14 @@ let package = Package(
             ["Lab", "Simulator", "Driver", "EventLoop", "Primitives", "CTunnel", argumentParser]),
     ]
 )
+
+if isFuzzing {
+    package.targets.append(
+        testTool(
+            "godwit-fuzz", path: "Tests/Fuzz/godwit-fuzz",
+            [
+                "LocalEndpoint", "Driver", "Configuration", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography",
+                "Primitives",
+            ],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
+}

@@ -11,6 +11,8 @@ enum House {
     private static let transport: Set<String> = ["Primitives", "Cryptography", "TLS"]
     private static let protocols: Set<String> = transport.union(["QUIC", "HTTP3", "Tunnel"])
     private static let roles: Set<String> = protocols.union(["EventLoop", "Driver", "Configuration", "Telemetry"])
+    /// Modules of swift-collections.
+    private static let collections: Set<String> = ["deque", "heap"]
     /// What talks to the operating system, and may share state between threads.
     private static let system: Set<String> = ["Glibc", "Synchronization"]
 
@@ -19,19 +21,19 @@ enum House {
         "Primitives": Room(mayImport: []),
         "Cryptography": Room(mayImport: ["Primitives", "COpenSSL"]),
         "TLS": Room(mayImport: ["Primitives", "Cryptography", "COpenSSL"]),
-        "QUIC": Room(mayImport: transport.union(["collections"])),
-        "HTTP3": Room(mayImport: transport.union(["QUIC", "collections"])),
-        "Tunnel": Room(mayImport: transport.union(["QUIC", "HTTP3", "collections"])),
-        "Simulator": Room(mayImport: protocols.union(["collections"])),
-        "EventLoop": Room(mayImport: ["Primitives", "CEvent", "CSockets", "collections"], systemModules: system),
+        "QUIC": Room(mayImport: transport.union(collections)),
+        "HTTP3": Room(mayImport: transport.union(["QUIC"]).union(collections)),
+        "Tunnel": Room(mayImport: transport.union(["QUIC", "HTTP3"]).union(collections)),
+        "Simulator": Room(mayImport: protocols.union(collections)),
+        "EventLoop": Room(mayImport: collections.union(["Primitives", "CEvent", "CSockets"]), systemModules: system),
         "Driver": Room(
-            mayImport: protocols.union(["EventLoop", "Telemetry", "collections"]), systemModules: system),
+            mayImport: protocols.union(["EventLoop", "Telemetry"]).union(collections), systemModules: system),
         "Configuration": Room(mayImport: ["Primitives", "Cryptography"], systemModules: system),
         "Telemetry": Room(mayImport: ["Primitives", "QUIC", "logging"], systemModules: system),
-        "LocalEndpoint": Room(mayImport: roles.union(["collections", "logging"]), systemModules: system),
-        "Gateway": Room(mayImport: roles.union(["collections", "logging"]), systemModules: system),
+        "LocalEndpoint": Room(mayImport: roles.union(["logging"]).union(collections), systemModules: system),
+        "Gateway": Room(mayImport: roles.union(["logging"]).union(collections), systemModules: system),
         "Lab": Room(
-            mayImport: roles.union(["LocalEndpoint", "Gateway", "Simulator", "collections"]),
+            mayImport: roles.union(["LocalEndpoint", "Gateway", "Simulator"]).union(collections),
             systemModules: system.union(["Foundation"])),
         "godwit": Room(
             mayImport: roles.union(["LocalEndpoint", "Gateway", "Lab", "argumentParser", "logging"]),
@@ -40,10 +42,8 @@ enum House {
 
     /// The modules that each product of another package brings.
     static let modulesOfProduct: [String: Set<String>] = [
-        "collections": [
-            "Collections", "DequeModule", "HeapModule", "OrderedCollections", "BitCollections", "HashTreeCollections",
-            "BasicContainers", "ContainersPreview",
-        ],
+        "deque": ["DequeModule"],
+        "heap": ["HeapModule"],
         "logging": ["Logging"],
         "argumentParser": ["ArgumentParser"],
     ]

@@ -4,7 +4,7 @@ struct Manifest: Sendable {
     let dependencies: [String: Set<String>]
 
     /// The constants of the manifest that stand for products of other packages.
-    private static let products = ["collections", "toml", "logging", "argumentParser"]
+    private static let products = ["deque", "heap", "toml", "logging", "argumentParser"]
 
     init(_ text: String) {
         var dependencies: [String: Set<String>] = [:]

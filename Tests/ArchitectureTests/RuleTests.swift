@@ -139,7 +139,7 @@ struct ManifestTests {
             func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target { .target(name: name) }
             targets: [
                 room("A", []),
-                room("B", ["A", collections]),
+                room("B", ["A", deque]),
                 room(
                     "C",
                     [
@@ -150,7 +150,7 @@ struct ManifestTests {
             """)
         #expect(
             manifest.dependencies == [
-                "A": [], "B": ["A", "collections"], "C": ["A", "B", "toml"], "d": ["C", "argumentParser"],
+                "A": [], "B": ["A", "deque"], "C": ["A", "B", "toml"], "d": ["C", "argumentParser"],
             ])
     }
 }
