@@ -5,5 +5,5 @@ import ArgumentParser
 struct GodwitInterop: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "godwit-interop", abstract: "Client and server of the interoperability tests' application.",
-        subcommands: [ClientCommand.self, ServerCommand.self])
+        subcommands: [ClientCommand.self, ServerCommand.self, HoldCommand.self])
 }
