@@ -9,8 +9,12 @@ struct ReceiptLoss: Equatable {
     /// The share is that of the last two to three of these.
     private static let stretch = Interval.milliseconds(100)
     private static let stretches = 3
-    /// Fewer packets say nothing.
-    private static let fewestPackets: UInt64 = 20
+    /// What is missing at first was lost on the path of before, or is still on its way there.
+    private static let warmUp = Interval.milliseconds(300)
+    /// Fewer packets say nothing: a second of messages is no flow.
+    private static let fewestPackets: UInt64 = 60
+    /// Fewer missing ones may be probes of the MTU, or numbers that the peer left out on purpose.
+    private static let fewestMissing: UInt64 = 5
 
     private struct Count: Equatable {
         var numbered: UInt64
@@ -20,9 +24,13 @@ struct ReceiptLoss: Equatable {
     /// The counts at the beginning of each stretch, the oldest first.
     private var beginnings: [Count] = []
     private var newestBegan: Instant?
+    private var firstObserved: Instant?
     private var latest = Count(numbered: 0, received: 0)
 
     mutating func observed(_ liveness: PathLiveness, at now: Instant) {
+        let first = firstObserved ?? now
+        firstObserved = first
+        guard now - first >= Self.warmUp else { return }
         latest = Count(numbered: liveness.packetsNumbered, received: liveness.packetsReceived)
         guard newestBegan.map({ now - $0 >= Self.stretch }) ?? true else { return }
         newestBegan = now
@@ -37,7 +45,9 @@ struct ReceiptLoss: Equatable {
         }
         let numbered = latest.numbered - first.numbered
         let received = latest.received - first.received
-        guard numbered >= Self.fewestPackets, received < numbered else { return false }
+        guard numbered >= Self.fewestPackets, received < numbered, numbered - received >= Self.fewestMissing else {
+            return false
+        }
         return (numbered - received).multiplyingSaturating(1_000) >= numbered.multiplyingSaturating(thousandths)
     }
 }

@@ -114,6 +114,9 @@ struct PolicyBench {
         }
     }
 
+    /// So many packets of the gateway are lost without anybody noticing yet.
+    mutating func loseOnTheWay(_ packets: UInt64) { packetsNumbered += packets }
+
     /// Something that has to be answered was sent now.
     mutating func send() {
         awaitingSince = now

@@ -200,6 +200,19 @@ struct PathDegradationTests {
         #expect(bench.takeMoves() == [Move("wwan0", .degraded)])
     }
 
+    @Test("what the path of before lost does not count against the new one") func lossBefore() {
+        var bench = PolicyBench.connected()
+        bench.flow(milliseconds: 1_000, bytes: 1_200)
+        bench.roundTrip = .milliseconds(40)
+        bench.flow(milliseconds: 500, bytes: 400, losingOneIn: 15)
+        #expect(bench.takeMoves() == [Move("wwan0", .degraded)])
+        // The gateway went on for a while on the old path.
+        bench.loseOnTheWay(200)
+        bench.answer(PolicyBench.wifi, roundTrip: .milliseconds(20))
+        bench.flow(milliseconds: 2_000, bytes: 400)
+        #expect(bench.takeMoves() == [])
+    }
+
     @Test("loss at a path's best rate is a full queue, and a little loss is usual")
     func losingALittle() {
         for (bytes, losingOneIn) in [(1_200, 10), (400, 40)] as [(UInt64, Int64)] {
