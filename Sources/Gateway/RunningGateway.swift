@@ -171,8 +171,9 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
             drainDeadline = loop.now + GatewayProcess.drainLimit
             tellWorkers(.drain)
             collect(for: .drain)
-        case .draining, .closing:
-            loop.stop()
+        // Without a word clients would wait for their idle timeout.
+        case .draining: closeConnections()
+        case .closing: loop.stop()
         }
     }
 

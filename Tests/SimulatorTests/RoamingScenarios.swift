@@ -101,11 +101,11 @@ struct RoamingScenarios {
     @Test("goes on at once after an hour of sleep, whether the link of before is dead or not")
     func sleep() {
         for (meanwhile, moves) in [(LinkState.blackhole, ["wwan0 (wake)"]), (.up, [])] {
-            sleep(meanwhile, moves)
+            suspend(meanwhile, moves)
         }
     }
 
-    private func sleep(_ meanwhile: LinkState, _ moves: [String]) {
+    private func suspend(_ meanwhile: LinkState, _ moves: [String]) {
         play(
             Scenario("the machine sleeps for an hour, and Wi-Fi is then \(meanwhile)") { stage in
                 let wake = Interval.milliseconds(1_503) + .seconds(3_600)
