@@ -59,6 +59,7 @@ extension PathPolicy {
             // It did not answer in time: everything begins again.
             proof.since = now
         }
+        if isFarWorse(index) { proof.since = now }
         if now >= proof.since + wait, isAnswered(index, since: proof.since),
             now >= returns.nextAllowed(configuration.switchesPerMinute, at: now)
         {
@@ -69,6 +70,12 @@ extension PathPolicy {
             proof.nextProbe = now + proofGap(of: wait)
         }
         candidates[index].proof = proof
+    }
+
+    /// Whether it answers so slowly that it would have to be left again: a better rank makes a bad link no better.
+    private func isFarWorse(_ index: Int) -> Bool {
+        guard let roundTrip = candidates[index].roundTrip, let liveness else { return false }
+        return roundTrip > max(liveness.smoothedRTT * PathTimings.clearlyBetter, PathTimings.degradedRTT)
     }
 
     private func proofGap(of wait: Interval) -> Interval {

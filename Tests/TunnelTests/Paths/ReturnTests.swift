@@ -23,11 +23,13 @@ extension PolicyBench {
     }
 
     /// Lets time pass in which every challenge on a link is answered after 20 ms.
-    fileprivate mutating func passAnswering(_ link: LinkAddress, _ interval: Interval) {
+    fileprivate mutating func passAnswering(
+        _ link: LinkAddress, _ interval: Interval, roundTrip: Interval = .milliseconds(20)
+    ) {
         let end = now + interval
         while now < end {
             pass(20)
-            answer(link, roundTrip: .milliseconds(20))
+            answer(link, roundTrip: roundTrip)
         }
     }
 
@@ -44,6 +46,18 @@ extension PolicyBench {
         let back = takeTimes(of: \.isActivation, since: start).first
         hear(bytes: 100)
         return back
+    }
+}
+
+@Suite("The path policy and a better path that is bad")
+struct PathReturnQualityTests {
+    @Test("a path of a better rank that answers far slower is not returned to before it answers well again")
+    func slow() {
+        var bench = PolicyBench.returning()
+        bench.passAnswering(wifi, .seconds(20), roundTrip: .milliseconds(300))
+        #expect(bench.takeMoves() == [])
+        bench.passAnswering(wifi, .seconds(5))
+        #expect(bench.takeMoves() == [Move("wlan0", .returned)])
     }
 }
 
