@@ -46,8 +46,6 @@ public struct PathStatus: Hashable, Sendable {
     public var validation: Validation
     /// Whether the peer has answered on it.
     public var isValidated: Bool { validation == .validated }
-    /// When an authentic packet last arrived on it.
-    public var lastReceived: Instant?
     /// The smoothed round-trip time.
     public var smoothedRTT: Interval
     /// The mean deviation of the round-trip time.
@@ -75,7 +73,6 @@ public struct PathStatus: Hashable, Sendable {
             case .validated, .revalidating: .validated
             case .failed: .failed
             }
-        lastReceived = path.lastReceived
         smoothedRTT = path.rtt.smoothed
         rttVariation = path.rtt.variation
         congestionWindow = ByteCount(path.congestion.window)
