@@ -7,6 +7,8 @@ extension TransportParameters {
     static let largestAckDelayExponent: UInt64 = 20
     /// Largest max_ack_delay, in milliseconds (RFC 9000 §18.2).
     static let largestMaxAckDelay: UInt64 = 1 << 14 - 1
+    /// The longest max_idle_timeout that is told apart from a longer one, in milliseconds: a year.
+    static let longestIdleTimeout: UInt64 = 366 * 86_400 * 1000
     /// Smallest active_connection_id_limit (RFC 9000 §18.2).
     static let smallestActiveConnectionIDLimit: UInt64 = 2
 
@@ -50,7 +52,8 @@ extension TransportParameters {
     ) throws(TransportError) {
         switch id {
         case .originalDestinationConnectionID: originalDestinationConnectionID = try value.connectionID()
-        case .maxIdleTimeout: maxIdleTimeout = .milliseconds(Int64(clamping: try value.varint()))
+        case .maxIdleTimeout:
+            maxIdleTimeout = .milliseconds(Int64(clamping: min(try value.varint(), Self.longestIdleTimeout)))
         case .statelessResetToken: statelessResetToken = try value.statelessResetToken()
         case .maxUDPPayloadSize: maxUDPPayloadSize = try value.varint(in: Self.smallestMaxUDPPayloadSize...Varint.max)
         case .initialMaxData: initialMaxData = try value.varint()

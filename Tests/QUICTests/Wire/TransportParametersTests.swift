@@ -49,6 +49,17 @@ struct TransportParametersTests {
         }
     }
 
+    @Test("an idle timeout beyond all reason counts as a year, and stays that when it is told again")
+    func endlessIdleTimeout() throws {
+        // max_idle_timeout: the largest varint.
+        var parameters = try Self.decode("0108ffffffffffffffff", from: .client)
+        #expect(parameters.maxIdleTimeout == .seconds(366 * 86_400))
+        var generator = SeededGenerator(seed: 9)
+        let again = parameters.encoded(for: .client, using: &generator)
+        parameters = try TransportParameters(decoding: again.span, from: .client)
+        #expect(parameters.maxIdleTimeout == .seconds(366 * 86_400))
+    }
+
     @Test("a client leaves out what only a server may send")
     func clientRoundTrip() throws {
         var generator = SeededGenerator(seed: 8)
