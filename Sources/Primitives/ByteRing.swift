@@ -22,7 +22,21 @@ public final class ByteRing {
     @usableFromInline var borrowers = 0
 
     /// Creates an empty ring without memory, whose first byte will have the offset `start`.
-    public init(limit: Int, start: UInt64 = 0) { content = RingContent(limit: max(limit, 0), start: start) }
+    ///
+    /// `memory` is where its bytes will be; nil is the heap.
+    public init(limit: Int, start: UInt64 = 0, memory: RingMemory? = nil) {
+        content = RingContent(limit: max(limit, 0), start: start, memory: memory)
+    }
+
+    /// Takes over what a ring of another process left: `layout`, whose memory came from `memory`, with bytes up to `end`.
+    ///
+    /// Nil when that cannot be; then `memory` still owns the bytes.
+    @unsafe
+    public init?(limit: Int, restoring layout: RingLayout, end: UInt64, memory: RingMemory) {
+        guard layout.canHold(upTo: end) else { return nil }
+        // Unsafe: the caller answers for the layout's memory.
+        content = unsafe RingContent(limit: max(limit, 0), restoring: layout, end: end, memory: memory)
+    }
 
     /// The offset of the first byte that is still held.
     public var start: UInt64 { content.start }
@@ -176,6 +190,12 @@ extension ByteRing {
     public func releaseUnusedMemory() {
         requireNoBorrowers()
         content.releaseUnusedMemory()
+    }
+
+    /// Moves the bytes to memory of another owner, nil for the heap; new memory comes from there from now on.
+    public func move(into memory: RingMemory?) {
+        requireNoBorrowers()
+        content.move(into: memory)
     }
 
     /// Whoever is looking at the ring's memory would see it move, change or go.

@@ -7,17 +7,34 @@ struct RingContent: ~Copyable {
     private(set) var written: UInt64
     var limit: Int
     private var storage: RingStorage
+    /// Where new memory comes from, and who follows what lies where; nil for the heap.
+    private(set) var memory: RingMemory?
     /// Where in the storage the byte at `start` stands.
     private var head = 0
     /// The largest extent since the ring was last empty, in bytes.
     private var peak = 0
 
-    init(limit: Int, start: UInt64) {
+    init(limit: Int, start: UInt64, memory: RingMemory?) {
         self.limit = limit
         self.start = start
         end = start
         written = start
-        storage = RingStorage(capacity: 0)
+        storage = RingStorage()
+        self.memory = memory
+    }
+
+    /// What a journal says of a ring, with bytes up to `end` that the layout can hold.
+    @unsafe
+    init(limit: Int, restoring layout: RingLayout, end: UInt64, memory: RingMemory) {
+        self.limit = limit
+        self.memory = memory
+        start = layout.start
+        self.end = end
+        written = end
+        // Unsafe: the owner of `memory` says that this memory came from it and belongs to this ring.
+        unsafe storage = RingStorage(adopting: layout.base, capacity: layout.capacity, from: memory)
+        head = layout.head == layout.capacity ? 0 : layout.head
+        peak = Int(end - start)
     }
 
     var count: Int { Int(end - start) }
@@ -123,7 +140,7 @@ extension RingContent {
         precondition(offset <= end, "release of bytes that were not received")
         head = position(of: offset)
         start = offset
-        if extent == 0 { becameEmpty() }
+        if extent == 0 { becameEmpty() } else { tellJournal() }
     }
 
     mutating func reset(to offset: UInt64) {
@@ -146,13 +163,12 @@ extension RingContent {
         head = 0
         let isMostlyUnused = peak <= storage.capacity / 4
         peak = 0
-        if storage.capacity <= ByteRing.retainedCapacity || isMostlyUnused { freeStorage() }
+        if storage.capacity <= ByteRing.retainedCapacity || isMostlyUnused { freeStorage() } else { tellJournal() }
     }
 
     private mutating func freeStorage() {
-        storage = RingStorage(capacity: 0)
-        head = 0
         peak = 0
+        replaceStorage(with: RingStorage())
     }
 }
 
@@ -188,13 +204,37 @@ extension RingContent {
 
     private mutating func move(toCapacity capacity: Int) {
         let (first, second) = places(of: start, count: extent)
-        let larger = RingStorage(capacity: capacity)
+        let larger = RingStorage(capacity: capacity, from: memory)
         // Unsafe: `capacity` holds the whole extent; two distinct allocations cannot overlap.
         let target = unsafe larger.bytes(0..<extent)
         unsafe target.copyMemory(from: UnsafeRawBufferPointer(storage.bytes(first)))
         let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: target[first.count...])
         unsafe rest.copyMemory(from: UnsafeRawBufferPointer(storage.bytes(second)))
-        storage = larger
+        replaceStorage(with: larger)
+    }
+
+    /// Goes over to memory that holds the extent from its front on. The old one goes when the journal knows the new one.
+    private mutating func replaceStorage(with new: consuming RingStorage) {
+        swap(&storage, &new)
         head = 0
+        tellJournal()
+        new.free()
+    }
+}
+
+// MARK: - The journal
+
+extension RingContent {
+    /// Moves what is held to memory of another owner, which follows the ring from now on.
+    mutating func move(into memory: RingMemory?) {
+        self.memory = memory
+        if storage.capacity > 0 { move(toCapacity: storage.capacity) } else { tellJournal() }
+    }
+
+    private func tellJournal() {
+        guard let memory else { return }
+        // Unsafe: the address is for the owner of the memory, who follows where it is used.
+        memory.ringChanged(
+            unsafe RingLayout(base: storage.address, capacity: storage.capacity, start: start, head: head))
     }
 }

@@ -64,6 +64,7 @@ enum House {
         ("Sources/Primitives/ByteRing.swift", "the ring that system calls fill and drain"),
         ("Sources/Primitives/RingContent.swift", "the ring's state, which lends its memory"),
         ("Sources/Primitives/RingStorage.swift", "the ring's memory"),
+        ("Sources/Primitives/RingMemory.swift", "where the ring's memory comes from"),
         ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
         ("Sources/Telemetry/StandardError.swift", "the one writer of the log"),
         ("Sources/Driver/KeyLogFile.swift", "system calls with a path and a buffer"),

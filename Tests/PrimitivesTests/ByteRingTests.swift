@@ -201,23 +201,23 @@ struct ByteRingTests {
         }
     }
 
-    private func contents(of ring: ByteRing, _ range: Range<UInt64>? = nil) -> [UInt8] {
-        let range = range ?? ring.start..<ring.end
-        let shown = ring.withReadableRegions(range) { head, tail in
-            head.indices.map { head[$0] } + tail.indices.map { tail[$0] }
-        }
-        var copied = [UInt8](repeating: 0, count: Int(range.upperBound - range.lowerBound))
-        var target = copied.mutableSpan
-        ring.copy(range, into: &target)
-        #expect(shown == copied)
-        let pointed = unsafe ring.withUnsafeReadableRegions(range) { head, tail in unsafe Array(head) + Array(tail) }
-        #expect(pointed == copied)
-        return copied
-    }
-
-    private func numbers(_ range: Range<UInt64>) -> [UInt8] { range.map { UInt8(truncatingIfNeeded: $0) } }
-
     private func randomBytes(upTo limit: Int, _ random: inout SeededGenerator) -> [UInt8] {
         (0..<Int.random(in: 0...limit, using: &random)).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     }
 }
+
+func contents(of ring: ByteRing, _ range: Range<UInt64>? = nil) -> [UInt8] {
+    let range = range ?? ring.start..<ring.end
+    let shown = ring.withReadableRegions(range) { head, tail in
+        head.indices.map { head[$0] } + tail.indices.map { tail[$0] }
+    }
+    var copied = [UInt8](repeating: 0, count: Int(range.upperBound - range.lowerBound))
+    var target = copied.mutableSpan
+    ring.copy(range, into: &target)
+    #expect(shown == copied)
+    let pointed = unsafe ring.withUnsafeReadableRegions(range) { head, tail in unsafe Array(head) + Array(tail) }
+    #expect(pointed == copied)
+    return copied
+}
+
+func numbers(_ range: Range<UInt64>) -> [UInt8] { range.map { UInt8(truncatingIfNeeded: $0) } }
