@@ -54,10 +54,10 @@ public final class RelayDriver: TimerHandler {
         case .close(let id):
             sides.removeValue(forKey: id)?.stream.close()
             return true
-        case .reset(let id):
+        case .reset(let id), .detached(let id):
             sides.removeValue(forKey: id)?.stream.abort()
             return true
-        case .authenticate, .connect, .opened, .failed, .goingAway, .ended: break
+        case .authenticate, .connect, .resume, .opened, .resumed, .failed, .goingAway, .ended: break
         }
         return false
     }

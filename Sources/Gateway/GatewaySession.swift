@@ -51,14 +51,15 @@ final class GatewaySession: ConnectionApplication {
         switch action {
         case .authenticate(let id, let credentials): authenticate(id, credentials, at: now)
         case .connect(let id, let destination): connect(id, to: destination)
-        case .close(let id), .reset(let id):
+        case .resume(let id, _): server.resumptionUnknown(id)
+        case .close(let id), .reset(let id), .detached(let id):
             dials.removeValue(forKey: id)?.cancel()
             relay.perform(action)
             tunnelEnded(id)
         case .ended: ended()
         case .read, .deliver, .closeWrite: relay.perform(action)
         // Actions of a local endpoint only.
-        case .opened, .failed, .goingAway: break
+        case .opened, .resumed, .failed, .goingAway: break
         }
     }
 

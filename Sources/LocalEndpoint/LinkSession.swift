@@ -159,7 +159,7 @@ final class LinkSession: ConnectionApplication {
             if opening.optimism == .afterAnswer { attach(opening.applicant, to: id) }
         case .failed(let id, let failure, let payload): failed(id, failure, payload)
         case .close(let id): ended(id, .finished, action)
-        case .reset(let id): ended(id, .reset, action)
+        case .reset(let id), .detached(let id): ended(id, .reset, action)
         case .read, .deliver, .closeWrite: relay.perform(action)
         case .goingAway: link.goingAway(self)
         case .ended:
@@ -168,7 +168,7 @@ final class LinkSession: ConnectionApplication {
             followers = [:]
             for (_, follower) in unheard { follower.tunnelEnded(.reset) }
         // Actions of a gateway only.
-        case .authenticate, .connect: break
+        case .authenticate, .connect, .resume, .resumed: break
         }
     }
 

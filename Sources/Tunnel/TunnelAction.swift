@@ -18,11 +18,15 @@ public enum TunnelAction: Hashable, Sendable {
     case authenticate(TunnelID, Credentials)
     /// Open a TCP connection, within the access rules; answer `connected` or `connectFailed`.
     case connect(TunnelID, Destination)
+    /// Go on with a tunnel that this user has; answer `resume` or `resumptionUnknown`.
+    case resume(TunnelID, ResumptionRequest)
 
     // Of a local endpoint.
 
     /// The tunnel is up.
     case opened(TunnelID)
+    /// The tunnel goes on, on this connection.
+    case resumed(TunnelID)
     /// There is no tunnel, and the tunnel is forgotten.
     case failed(TunnelID, TunnelFailure, Payload)
 
@@ -40,6 +44,9 @@ public enum TunnelAction: Hashable, Sendable {
     case close(TunnelID)
     /// The tunnel ended abnormally: reset TCP, or give the attempt to connect up. The tunnel is forgotten.
     case reset(TunnelID)
+    /// The connection has lost the tunnel, which can go on on another one: keep TCP open and `takeHeld`. A tunnel whose TCP was
+    /// closed by `.close` may still be detached.
+    case detached(TunnelID)
 
     // Of the connection.
 

@@ -17,6 +17,14 @@ public final class TunnelClient {
         case afterAnswer
     }
 
+    /// How long a tunnel is to live.
+    public enum Durability: Hashable, Sendable {
+        /// As long as the connection.
+        case connection
+        /// Longer, if the gateway can do that: it can be resumed on another connection.
+        case resumable
+    }
+
     /// The relaying of bytes.
     public let relay: TunnelRelay
     /// The HTTP/3 connection.
@@ -41,9 +49,26 @@ public final class TunnelClient {
     }
 
     /// Asks for a tunnel; `.opened` or `.failed` follows.
-    public func open(to destination: Destination, _ optimism: Optimism = .beforeAnswer) -> TunnelID {
+    public func open(
+        to destination: Destination, _ optimism: Optimism = .beforeAnswer, _ durability: Durability = .connection
+    ) -> TunnelID {
         let session = relay.add(.waiting, .classic, to: destination)
         session.optimism = optimism
+        if durability == .resumable { session.durability = .asked }
+        waiting.append(session.id)
+        sendRequests()
+        return session.id
+    }
+
+    /// Asks to go on with a tunnel that another connection has lost.
+    ///
+    /// `.resumed` follows; or `.detached`, when this connection cannot say whether the tunnel goes on; or `.failed`: for good with
+    /// `.resumptionGone`, `.resumptionRefused` and when `takeHeld` gives nothing, else it may be tried again. `.reset`
+    /// when the gateway's answer contradicts what this end holds.
+    public func resume(_ held: HeldTunnel) -> TunnelID {
+        let session = relay.add(.waiting, .classic, to: held.destination, held.ring)
+        session.delivered = held.delivered
+        session.durability = .resuming(held)
         waiting.append(session.id)
         sendRequests()
         return session.id
@@ -56,7 +81,10 @@ public final class TunnelClient {
     public var waitingCount: Int { waiting.count }
 
     /// Takes an event of the QUIC connection.
-    public func receive(_ event: ConnectionEvent, at now: Instant) { http.receive(event, at: now) }
+    public func receive(_ event: ConnectionEvent, at now: Instant) {
+        relay.latest = now
+        http.receive(event, at: now)
+    }
 
     /// The next thing for the driver to do; nil when there is nothing.
     public func nextAction() -> TunnelAction? {
@@ -88,15 +116,26 @@ extension TunnelClient {
                 waiting.removeFirst()
                 continue
             }
+            let wish = session.wish
             let form: TunnelForm =
                 http.peerSettings?.extendedConnect == .announced ? .connectTCP(.draft08) : .classic
-            let request = TunnelRequest(form, to: destination, credentials: credentials)
+            guard http.isClosed || session.resuming == nil || form != .classic else {
+                // This gateway speaks another language now: it cannot have the tunnel.
+                waiting.removeFirst()
+                relay.lose(session, .resumptionGone)
+                continue
+            }
+            let request = TunnelRequest(form, to: destination, credentials: credentials, resumption: wish)
             switch http.openRequest(request.head(gateway: gateway)) {
             case .opened(let stream):
                 session.form = form
                 session.phase = .requested
                 relay.attach(session, to: stream)
-                if form != .classic, session.optimism == .beforeAnswer { relay.allowReading(session) }
+                if case .resume(let request) = wish { session.resuming?.generation = request.generation }
+                if form == .classic { session.durability = .connection }
+                if session.resuming == nil, form != .classic, session.optimism == .beforeAnswer {
+                    relay.allowReading(session)
+                }
             case .blocked:
                 return
             case .refused:
@@ -110,19 +149,61 @@ extension TunnelClient {
 
     private func responseReceived(_ head: ResponseHead, on stream: StreamID) {
         guard !head.isInterim, let session = relay.session(on: stream), session.phase == .requested else { return }
-        switch TunnelResponse(head) {
-        case .established:
-            session.phase = .relaying
-            relay.actions.append(.opened(session.id))
-            guard session.outgoing != .stopped else {
-                // The gateway wants no bytes though it says that the tunnel is up.
-                relay.abandon(session, .connectError)
-                return
-            }
-            relay.allowReading(session)
+        let response = TunnelResponse(head)
+        if let held = session.resuming { return resumptionAnswered(session, held, response, stream) }
+        switch response {
+        case .established, .resumed:
+            session.durability = .connection
+            opened(session, stream)
+        case .resumable(let grant):
+            guard case .asked = session.durability else { return opened(session, stream) }
+            let attachment = TunnelAttachment(
+                grant.id, generation: 0, linger: grant.linger, confirmation: .given, peerDelivered: 0, reported: 0)
+            session.durability = .resumable(attachment)
+            session.capsules.reports = .understood
+            // The first report, even if there is nothing to report, tells the gateway that the id arrived.
+            relay.scheduleReport(session, attachment)
+            opened(session, stream)
         case .failed(let failure):
             http.abort(stream, .noError)
             relay.lose(session, failure)
+        }
+    }
+
+    private func opened(_ session: TunnelSession, _ stream: StreamID) {
+        session.phase = .relaying
+        relay.actions.append(.opened(session.id))
+        guard session.outgoing != .stopped else {
+            // The gateway wants no bytes though it says that the tunnel is up.
+            relay.abandon(session, .connectError)
+            return
+        }
+        relay.release(session, stream)
+        relay.allowReading(session)
+    }
+
+    /// The gateway has answered a request to go on with a tunnel.
+    private func resumptionAnswered(
+        _ session: TunnelSession, _ held: HeldTunnel, _ response: TunnelResponse, _ stream: StreamID
+    ) {
+        switch response {
+        case .resumed(let answer)
+        where answer.position.id == held.id && answer.position.generation == held.generation
+            && held.holds(answer.position.delivered) && session.outgoing != .stopped:
+            relay.actions.append(.resumed(session.id))
+            relay.adopt(held, into: session, from: answer.position.delivered, linger: answer.linger)
+        case .resumed:
+            // Going on anywhere else than at exactly the next byte would corrupt what the application sees.
+            http.abort(stream, .connectError)
+            relay.forget(session)
+            relay.actions.append(.reset(session.id))
+        case .established, .resumable:
+            // A gateway that does not know resumption has opened something else.
+            http.abort(stream, .connectError)
+            relay.failToResume(session, held, .resumptionGone)
+        case .failed(let failure):
+            http.abort(stream, .noError)
+            relay.failToResume(session, held, failure.ofResumption)
         }
     }
 

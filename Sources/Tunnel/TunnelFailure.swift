@@ -47,6 +47,10 @@ public enum TunnelFailure: Error, Hashable, Sendable {
     case gatewayGoingAway
     /// The connection to the gateway was lost.
     case connectionLost
+    /// The gateway has no such tunnel any more.
+    case resumptionGone
+    /// The gateway and this end do not agree on where the tunnel stands.
+    case resumptionRefused
 }
 
 extension TunnelFailure {
@@ -134,6 +138,14 @@ extension TunnelFailure {
             Row(
                 proxyStatus: nil, status: 502, localStatus: 502, socksReply: .networkUnreachable,
                 sentence: "the connection to the gateway was lost; cannot connect to")
+        case .resumptionGone:
+            Row(
+                proxyStatus: nil, status: 410, localStatus: 502, socksReply: .generalFailure,
+                sentence: "the gateway has given up the tunnel to")
+        case .resumptionRefused:
+            Row(
+                proxyStatus: nil, status: 409, localStatus: 502, socksReply: .generalFailure,
+                sentence: "the gateway does not agree on where to go on with the tunnel to")
         }
     }
 
@@ -158,8 +170,18 @@ extension TunnelFailure {
         case .gatewayGoingAway, .connectionLost: true
         case .connectionRefused, .dnsError, .dnsTimeout, .destinationProhibited, .destinationUnroutable,
             .destinationUnavailable, .connectionTimeout, .connectionTerminated, .connectionLimitReached, .unauthorized,
-            .requestDenied, .malformedRequest, .internalError, .unexpectedStatus, .requestAborted:
+            .requestDenied, .malformedRequest, .internalError, .unexpectedStatus, .requestAborted, .resumptionGone,
+            .resumptionRefused:
             false
+        }
+    }
+
+    /// What the answer to a request to go on with a tunnel means.
+    var ofResumption: TunnelFailure {
+        switch self {
+        case .unexpectedStatus(410): .resumptionGone
+        case .unexpectedStatus(409): .resumptionRefused
+        default: self
         }
     }
 

@@ -7,10 +7,17 @@ extension TunnelRelay {
     /// Shows `write` the payload that has come, piece by piece; it tells how many bytes of each piece TCP took. When it takes
     /// less than a whole piece the call ends; the driver calls again when TCP takes bytes again.
     public func deliver(_ id: TunnelID, at now: Instant, _ write: (Span<UInt8>) -> Int) {
-        guard let session = sessions[id], session.phase == .relaying, let stream = session.stream else { return }
+        guard let session = sessions[id], session.phase == .relaying else { return }
+        latest = now
         session.delivery = .idle
+        read(session, write)
+    }
+
+    /// Reads what the stream has.
+    func read(_ session: TunnelSession, _ write: (Span<UInt8>) -> Int) {
+        guard let stream = session.stream else { return }
         var fault: CapsuleError?
-        let state = http.readContent(of: stream, at: now) { span in
+        let state = http.readContent(of: stream, at: latest) { span in
             guard case .connectTCP = session.form else {
                 let taken = write(span)
                 session.delivered += UInt64(max(0, min(taken, span.count)))
@@ -28,11 +35,29 @@ extension TunnelRelay {
             abandon(session, .messageError)
             return
         }
+        payloadDelivered(session)
         guard state == .ended else {
             closeIfEnded(session)
             return
         }
         incomingStreamEnded(session)
+    }
+
+    /// Something has come on a tunnel's stream.
+    func contentReadable(_ session: TunnelSession) {
+        switch session.phase {
+        case .relaying:
+            announceDelivery(session)
+        case .closing:
+            // TCP is closed: nothing but reports can come.
+            read(session) { _ in 0 }
+        case .authenticating, .dialling:
+            // A client that resumes does not know yet from where on to send.
+            guard case .claimed = session.durability else { return }
+            abandon(session, .messageError)
+        case .waiting, .requested:
+            break
+        }
     }
 
     /// Takes payload out of capsules; tells how many bytes of `span` are done with.
@@ -43,6 +68,7 @@ extension TunnelRelay {
         while let part = try session.capsules.next(span, at: &position) {
             switch part {
             case .payload(let range):
+                guard session.incoming == .open else { throw CapsuleError(reason: "payload after the end") }
                 let taken = max(0, min(range.count, write(span.extracting(range))))
                 session.delivered += UInt64(taken)
                 guard taken == range.count else {
@@ -50,7 +76,10 @@ extension TunnelRelay {
                     return position - (range.count - taken)
                 }
             case .end:
+                guard session.incoming == .open else { throw CapsuleError(reason: "a second end") }
                 incomingEnded(session)
+            case .delivered(let position):
+                try deliveredReported(session, position)
             }
         }
         return position
@@ -69,6 +98,9 @@ extension TunnelRelay {
             // RFC 9114 §4.4: the stream's end is the TCP FIN.
             incomingEnded(session)
             closeIfEnded(session)
+        case .connectTCP where session.attachment != nil && !session.isAllReported:
+            // A resumable tunnel's stream ends when both directions have ended and were reported.
+            abandon(session, .messageError)
         case .connectTCP:
             // draft-ietf-httpbis-connect-tcp, "Closing Connections": an end without FINAL_DATA is abnormal.
             guard session.incoming == .ended else {
@@ -81,15 +113,28 @@ extension TunnelRelay {
 
     /// TCP has ended in both directions: the stream is finished, and the tunnel lives on only until all is acknowledged.
     func closeIfEnded(_ session: TunnelSession) {
+        forgetIfOver(session)
         guard session.phase == .relaying, session.outgoing != .open, session.incoming == .ended,
             let stream = session.stream
         else { return }
         session.phase = .closing
         http.finish(stream)
-        // Only the stream's end matters now, and it may come later than the tunnel lives.
-        http.discardContent(of: stream)
         actions.append(.close(session.id))
-        if session.outgoing == .acknowledged { forget(session) }
+        switch session.durability {
+        // Only the stream's end matters now, and it may come later than the tunnel lives.
+        case .connection, .asked, .claimed, .resuming: http.discardContent(of: stream)
+        case .resumable: read(session) { _ in 0 }
+        }
+        forgetIfOver(session)
+    }
+
+    /// A tunnel that is closing lives until everything was acknowledged, and reported where it can be resumed.
+    func forgetIfOver(_ session: TunnelSession) {
+        guard session.phase == .closing, session.outgoing == .acknowledged else { return }
+        guard session.attachment != nil else { return forget(session) }
+        guard session.isAllReported else { return }
+        forget(session)
+        if let stream = session.stream { http.discardContent(of: stream) }
     }
 
     /// Announces content once, until the driver has looked.

@@ -12,6 +12,8 @@ extension TunnelRelay {
 
     /// The stream of a tunnel is gone: tells the driver what follows for TCP.
     func lose(_ session: TunnelSession, _ failure: TunnelFailure) {
+        // The gateway did not look at the request, or its answer is not known: it may be asked again.
+        if session.resuming != nil, failure.isSafeToRetry, detachIfResumable(session) { return }
         forget(session)
         switch session.phase.onStreamLost {
         case .fail:
@@ -28,15 +30,17 @@ extension TunnelRelay {
         switch event {
         case .contentReadable(let stream):
             guard let session = byStream[stream] else { return }
-            announceDelivery(session)
+            contentReadable(session)
         case .streamReset(let stream, let code):
             // Once TCP is closed in both directions, only what was sent matters any more.
-            guard let session = byStream[stream], session.phase != .closing else { return }
+            guard let session = byStream[stream], session.phase != .closing || session.attachment != nil else { return }
+            if code == .tunnelDetached, session.attachment != nil { return detachByPeer(session, stream) }
             http.abort(stream, session.phase == .requested ? .requestCancelled : .connectError)
             // RFC 9114 §4.1.1: a rejected request was not looked at.
             lose(session, code == .requestRejected ? .gatewayGoingAway : .requestAborted)
-        case .streamStopped(let stream, _):
+        case .streamStopped(let stream, let code):
             guard let session = byStream[stream] else { return }
+            if code == .tunnelDetached, session.attachment != nil { return detachByPeer(session, stream) }
             stopped(session)
         case .streamAborted(let stream, _):
             guard let session = byStream[stream] else { return }
@@ -48,11 +52,11 @@ extension TunnelRelay {
             guard let session = byStream[stream] else { return }
             acknowledged(session, stream)
             session.outgoing = .acknowledged
-            if session.phase == .closing { forget(session) }
+            forgetIfOver(session)
         case .failed(let error):
-            end(.protocolViolation(reason: error.reason))
-        case .closed:
-            end(.transport)
+            end(.protocolViolation(reason: error.reason), .detachesTunnels)
+        case .closed(let end):
+            self.end(.transport, ConnectionFate(end))
         case .settingsReceived, .request, .response, .requestsAvailable, .goingAway:
             break
         }
@@ -70,8 +74,19 @@ extension TunnelRelay {
         }
     }
 
-    func end(_ loss: ConnectionLoss) {
-        for session in all { lose(session, .connectionLost) }
+    /// The other end has taken the tunnel elsewhere, or will.
+    func detachByPeer(_ session: TunnelSession, _ stream: StreamID) {
+        http.abort(stream, .tunnelDetached)
+        if !detachIfResumable(session) { lose(session, .requestAborted) }
+    }
+
+    func end(_ loss: ConnectionLoss, _ fate: ConnectionFate) {
+        for session in all {
+            switch fate {
+            case .detachesTunnels where detachIfResumable(session): break
+            case .detachesTunnels, .endsTunnels: lose(session, .connectionLost)
+            }
+        }
         actions.append(.ended(loss))
     }
 }

@@ -15,31 +15,39 @@ extension TunnelRelay {
 
     /// TCP was read into the ring: sends what is new there.
     public func bytesArrived(on id: TunnelID) {
-        guard let session = sessions[id], session.outgoing == .open else { return }
+        guard let session = sessions[id], session.outgoing == .open, session.resuming == nil else { return }
         send(session)
         if session.ring.freeSpace == 0 { session.reading = .awaitingRoom }
     }
 
     /// TCP will send no more: its FIN was read.
     public func finArrived(on id: TunnelID) {
-        guard let session = sessions[id], session.outgoing == .open, let stream = session.stream else { return }
+        guard let session = sessions[id], session.outgoing == .open else { return }
+        if let held = session.resuming { return held.finArrived() }
+        guard let stream = session.stream else { return }
         send(session)
         session.outgoing = .ended
         session.reading = .forbidden
         switch session.form {
         case .classic:
             http.finish(stream)
-        case .connectTCP(let draft):
-            var capsule: [UInt8] = []
-            session.draftForSending(draft).appendCapsuleHeader(.finalData, length: 0, to: &capsule)
-            http.sendContent(capsule, on: stream)
+        case .connectTCP: sendFinalData(session, stream)
         }
         closeIfEnded(session)
+    }
+
+    func sendFinalData(_ session: TunnelSession, _ stream: StreamID) {
+        guard case .connectTCP(let draft) = session.form else { return }
+        var capsule: [UInt8] = []
+        session.draftForSending(draft).appendCapsuleHeader(.finalData, length: 0, to: &capsule)
+        http.sendContent(capsule, on: stream)
     }
 
     /// TCP was reset, or failed in another way: the other end's TCP is reset too (RFC 9114 §4.4).
     public func resetArrived(on id: TunnelID) {
         guard let session = sessions[id] else { return }
+        // The tunnel goes on only to say so.
+        if let held = session.resuming { return held.resetArrived() }
         // A client that gives up before the answer cancels its request (RFC 9114 §4.1.1).
         abandon(session, session.phase == .requested ? .requestCancelled : .connectError)
     }
@@ -71,8 +79,19 @@ extension TunnelRelay {
 
     func acknowledged(_ session: TunnelSession, _ stream: StreamID) {
         guard let offset = http.connection.acknowledgedRingOffset(on: stream) else { return }
-        session.ring.release(upTo: min(offset, session.sent))
+        session.acknowledged = max(session.acknowledged, min(offset, session.sent))
         adjustLimit(of: session, stream)
+        release(session, stream)
+    }
+
+    /// Gives up the bytes that nobody needs any more: the transport none that was acknowledged, the peer none that it has
+    /// reported. Whether there will be reports is known with the answer only.
+    func release(_ session: TunnelSession, _ stream: StreamID) {
+        switch session.durability {
+        case .connection: session.ring.release(upTo: session.acknowledged)
+        case .resumable(let attachment): session.ring.release(upTo: min(session.acknowledged, attachment.peerDelivered))
+        case .asked, .resuming, .claimed: return
+        }
         prioritize(session, stream)
         // A quarter of the ring at a time, so that reads are not small ones.
         guard session.reading == .awaitingRoom, session.ring.freeSpace >= session.ring.limit / 4 else { return }

@@ -29,6 +29,12 @@ public final class TunnelRelay {
     private(set) var sessions: [TunnelID: TunnelSession] = [:]
     private(set) var byStream: [StreamID: TunnelSession] = [:]
     private var nextID: UInt64 = 0
+    /// Tunnels that have left the connection, until the driver takes them.
+    var heldTunnels: [TunnelID: HeldTunnel] = [:]
+    /// Reports that are due, in order; those that became needless meanwhile too.
+    var reportsDue: Deque<(at: Instant, id: TunnelID)> = []
+    /// When the latest input came.
+    var latest = Instant.origin
     /// What the driver is to do.
     var actions: Deque<TunnelAction> = []
 
@@ -41,10 +47,12 @@ public final class TunnelRelay {
 // MARK: - The table
 
 extension TunnelRelay {
-    func add(_ phase: TunnelSession.Phase, _ form: TunnelForm, to destination: Destination?) -> TunnelSession {
+    func add(
+        _ phase: TunnelSession.Phase, _ form: TunnelForm, to destination: Destination?, _ ring: ByteRing? = nil
+    ) -> TunnelSession {
         let session = TunnelSession(
             id: TunnelID(rawValue: nextID), phase: phase, form: form, destination: destination,
-            ringLimit: min(limits.initialRing, limits.maximumRing))
+            ring: ring ?? ByteRing(limit: min(limits.initialRing, limits.maximumRing)))
         nextID += 1
         sessions[session.id] = session
         return session
@@ -91,6 +99,16 @@ extension TunnelRelay {
         public var buffered: Int
         /// Bytes of memory that its buffer takes.
         public var memory: Int
+        /// Whether it outlives its connection, and how often it has changed it so far.
+        public var durability = Durability.connection
+    }
+
+    /// How long a tunnel lives.
+    public enum Durability: Hashable, Sendable {
+        /// As long as its connection.
+        case connection
+        /// It can be resumed; the generation counts the client's requests to do so.
+        case resumable(generation: UInt64)
     }
 
     /// All tunnels, in the order in which they were asked for.
@@ -98,7 +116,8 @@ extension TunnelRelay {
         all.map {
             Statistics(
                 id: $0.id, destination: $0.destination, sent: $0.ring.end, delivered: $0.delivered,
-                buffered: $0.ring.count, memory: $0.ring.capacity)
+                buffered: $0.ring.count, memory: $0.ring.capacity,
+                durability: $0.attachment.map { .resumable(generation: $0.generation) } ?? .connection)
         }
     }
 }

@@ -9,9 +9,14 @@ public struct TunnelRequest: Hashable, Sendable {
     public var destination: Destination
     /// Who asks.
     public var credentials: Credentials
+    /// Whether it goes on with a tunnel, or asks for one that can be resumed; connect-tcp only.
+    public var resumption: ResumptionWish
 
     /// Creates a request.
-    public init(_ form: TunnelForm, to destination: Destination, credentials: Credentials) {
+    public init(
+        _ form: TunnelForm, to destination: Destination, credentials: Credentials, resumption: ResumptionWish = .none
+    ) {
+        self.resumption = resumption
         self.form = form
         self.destination = destination
         self.credentials = credentials
@@ -28,6 +33,11 @@ public struct TunnelRequest: Hashable, Sendable {
             return RequestHead(.connect(authority: destination.description), fields: fields)
         case .connectTCP:
             fields.append(Field("capsule-protocol", "?1"))
+            switch resumption {
+            case .none, .malformed: break
+            case .wanted: fields.append(ResumptionField.wanted)
+            case .resume(let request): fields.append(ResumptionField.field(request))
+            }
             let target = RequestHead.Target.extendedConnect(
                 protocol: ConnectTCPDraft.upgradeToken, scheme: "https", authority: gateway,
                 path: ConnectTCPTemplate.path(to: destination))

@@ -4,6 +4,10 @@ public import HTTP3
 public enum TunnelResponse: Hashable, Sendable {
     /// The tunnel is up.
     case established
+    /// The tunnel is up, and can be resumed.
+    case resumable(ResumptionGrant)
+    /// The tunnel goes on.
+    case resumed(ResumptionAnswer)
     /// There will be no tunnel.
     case failed(TunnelFailure)
 }
@@ -16,9 +20,11 @@ extension TunnelResponse {
     public func head(for form: TunnelForm) -> ResponseHead {
         switch self {
         case .established:
-            var fields: FieldSection = [Field("proxy-status", Self.intermediary)]
-            if form != .classic { fields.append(Field("capsule-protocol", "?1")) }
-            return ResponseHead(status: 200, fields: fields)
+            return Self.success(for: form, nil)
+        case .resumable(let grant):
+            return Self.success(for: form, ResumptionField.field(grant))
+        case .resumed(let answer):
+            return Self.success(for: form, ResumptionField.field(answer))
         case .failed(.unauthorized):
             // Nothing more is revealed to who may not use the gateway.
             return ResponseHead(
@@ -34,10 +40,21 @@ extension TunnelResponse {
         }
     }
 
+    private static func success(for form: TunnelForm, _ resumption: Field?) -> ResponseHead {
+        var fields: FieldSection = [Field("proxy-status", intermediary)]
+        if form != .classic { fields.append(Field("capsule-protocol", "?1")) }
+        if let resumption { fields.append(resumption) }
+        return ResponseHead(status: 200, fields: fields)
+    }
+
     /// Reads the final answer to a request for a tunnel.
     public init(_ head: ResponseHead) {
         guard !head.isSuccessful else {
-            self = .established
+            switch ResumptionField.offer(in: head.fields) {
+            case .none: self = .established
+            case .granted(let grant): self = .resumable(grant)
+            case .resumed(let answer): self = .resumed(answer)
+            }
             return
         }
         self = .failed(TunnelFailure(status: head.status, proxyStatus: head.fields.combinedValue(of: "proxy-status")))

@@ -80,20 +80,24 @@ final class TunnelSession {
     /// Whether the client waits to hear that its request arrived.
     var expectation = RequestReading.Expectation.none
 
-    /// What TCP has sent, until the peer's transport has acknowledged it.
-    let ring: ByteRing
+    /// How long it lives.
+    var durability = TunnelDurability.connection
+    /// What TCP has sent, until the peer's transport has acknowledged it, and until the peer has reported it too when the tunnel outlives its connection.
+    var ring: ByteRing
     /// The ring's offset up to which payload was handed to the stream.
     var sent: UInt64 = 0
+    /// The ring's offset up to which the peer's transport has acknowledged it.
+    var acknowledged: UInt64 = 0
     /// Payload bytes that were handed to TCP.
     var delivered: UInt64 = 0
     var capsules = CapsuleDecoder()
 
-    init(id: TunnelID, phase: Phase, form: TunnelForm, destination: Destination?, ringLimit: Int) {
+    init(id: TunnelID, phase: Phase, form: TunnelForm, destination: Destination?, ring: ByteRing) {
         self.id = id
         self.phase = phase
         self.form = form
         self.destination = destination
-        ring = ByteRing(limit: ringLimit)
+        self.ring = ring
     }
 
     /// The numbers for capsules that are sent: what the peer uses, if it has been heard and nothing was sent before.

@@ -9,6 +9,7 @@ struct CapsuleTests {
     struct Content: Equatable {
         var payload: [UInt8] = []
         var ends = 0
+        var positions: [UInt64] = []
     }
 
     private func decode(_ pieces: [[UInt8]], with decoder: inout CapsuleDecoder) throws(CapsuleError) -> Content {
@@ -19,6 +20,7 @@ struct CapsuleTests {
                 switch part {
                 case .payload(let range): content.payload += piece[range]
                 case .end: content.ends += 1
+                case .delivered(let position): content.positions.append(position)
                 }
             }
             #expect(position == piece.count)

@@ -1,4 +1,5 @@
 import HTTP3
+import Primitives
 import Testing
 
 @testable import Tunnel
@@ -21,7 +22,8 @@ struct PhaseTests {
     @Test("the numbers of capsules follow the peer's as long as nothing was sent")
     func drafts() throws {
         let session = TunnelSession(
-            id: TunnelID(rawValue: 0), phase: .relaying, form: .connectTCP(.draft08), destination: nil, ringLimit: 100)
+            id: TunnelID(rawValue: 0), phase: .relaying, form: .connectTCP(.draft08), destination: nil,
+            ring: ByteRing(limit: 100))
         #expect(session.draftForSending(.draft08) == .draft08)
         var capsule: [UInt8] = []
         ConnectTCPDraft.draft12.appendCapsuleHeader(.data, length: 0, to: &capsule)

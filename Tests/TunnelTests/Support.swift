@@ -51,37 +51,48 @@ final class FakeTCP {
 final class FakeDriver {
     let relay: TunnelRelay
     let connection: Connection
-    private let receive: (ConnectionEvent) -> Void
+    private let receive: (ConnectionEvent, Instant) -> Void
     private let next: () -> TunnelAction?
     var sockets: [TunnelID: FakeTCP] = [:]
     var log: [TunnelAction] = []
     /// Answers the gateway's questions; returns what to do with a tunnel.
     var onConnect: ((TunnelID, Destination) -> Void)?
     var onAuthenticate: ((TunnelID, Credentials) -> Void)?
+    var onResume: ((TunnelID, ResumptionRequest) -> Void)?
+    /// Takes a tunnel that the connection has lost, and its socket.
+    var onDetached: ((TunnelID, HeldTunnel, FakeTCP?) -> Void)?
+    var now = Instant.origin
     /// Bytes read from TCP at one time.
     var burst = 16 * 1024
 
     init(_ client: TunnelClient) {
         relay = client.relay
         connection = client.http.connection
-        receive = { client.receive($0, at: .origin) }
+        receive = { client.receive($0, at: $1) }
         next = { client.nextAction() }
     }
 
     init(_ server: TunnelServer) {
         relay = server.relay
         connection = server.http.connection
-        receive = { server.receive($0, at: .origin) }
+        receive = { server.receive($0, at: $1) }
         next = { server.nextAction() }
     }
 
     /// One turn: events, actions, sockets.
     func turn() {
-        while let event = connection.nextEvent() { receive(event) }
+        while let event = connection.nextEvent() { receive(event, now) }
+        if let deadline = relay.nextDeadline, deadline <= now { relay.deadlineReached(at: now) }
         act()
         for (id, socket) in sockets.sorted(by: { $0.key < $1.key }) where !socket.wasReset && !socket.wasClosed {
             pump(id, socket)
         }
+        act()
+    }
+
+    /// The connection is over for this end, whatever the other end knows.
+    func lose(_ end: ConnectionEnd) {
+        receive(.closed(end), now)
         act()
     }
 
@@ -91,7 +102,7 @@ final class FakeDriver {
             relay.bytesArrived(on: id)
         }
         if relay.wantsBytes(id) > 0, socket.readFin() { relay.finArrived(on: id) }
-        if socket.room > 0 { relay.deliver(id, at: .origin) { socket.write($0) } }
+        if socket.room > 0 { relay.deliver(id, at: now) { socket.write($0) } }
     }
 
     private func act() {
@@ -104,9 +115,13 @@ final class FakeDriver {
             case .reset(let id): sockets[id]?.wasReset = true
             case .close(let id): sockets[id]?.wasClosed = true
             case .deliver(let id):
-                guard let socket = sockets[id], socket.room > 0 else { continue }
-                relay.deliver(id, at: .origin) { socket.write($0) }
-            case .opened, .failed, .read, .goingAway, .ended: break
+                guard let socket = sockets[id] else { continue }
+                relay.deliver(id, at: now) { socket.write($0) }
+            case .resume(let id, let request): onResume?(id, request)
+            case .detached(let id):
+                guard let held = relay.takeHeld(id) else { continue }
+                onDetached?(id, held, sockets.removeValue(forKey: id))
+            case .opened, .resumed, .failed, .read, .goingAway, .ended: break
             }
         }
     }
@@ -166,6 +181,8 @@ final class TunnelPair {
     /// Runs both ends for some turns; enough for whatever is under way to come to rest, unless told otherwise.
     func run(turns: Int = 10) {
         for _ in 0..<turns {
+            local.now = transport.now
+            gateway.now = transport.now
             local.turn()
             gateway.turn()
             transport.exchange()

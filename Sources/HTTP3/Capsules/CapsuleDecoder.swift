@@ -4,12 +4,17 @@ public enum CapsulePart: Equatable, Sendable {
     case payload(Range<Int>)
     /// A FINAL_DATA capsule is complete: there will be no more payload.
     case end
+    /// A TUNNEL_DELIVERED capsule: the position that it reports.
+    case delivered(UInt64)
 }
 
 /// The peer broke a rule of the capsules on one stream, which is to be reset.
 public struct CapsuleError: Error, Hashable, Sendable {
     /// One line for a human.
     public let reason: String
+
+    /// Creates an error.
+    public init(reason: String) { self.reason = reason }
 }
 
 /// Decodes the capsules of a connect-tcp tunnel from pieces of any size (RFC 9297 §3.2).
@@ -18,6 +23,7 @@ public struct CapsuleError: Error, Hashable, Sendable {
 ///
 ///     [ header ] ──DATA, FINAL_DATA──► [ payload ] ──at its end──► [ header ]
 ///         │                                  └───FINAL_DATA───► .end, after which only unknown capsules may come
+///         ├──TUNNEL_DELIVERED, where agreed on──► [ position ] ──► .delivered ──► [ header ]
 ///         └──any other──► [ skipping ] ──► [ header ]
 public struct CapsuleDecoder {
     private enum State {
@@ -25,9 +31,20 @@ public struct CapsuleDecoder {
         case length(of: UInt64)
         case payload(CapsuleKind, remaining: UInt64)
         case skipping(remaining: UInt64)
+        case position(remaining: UInt64)
         case ending
     }
 
+    /// Whether TUNNEL_DELIVERED means something on a stream.
+    public enum Reports: Hashable, Sendable {
+        /// It is a capsule like any other that is unknown.
+        case ignored
+        /// Both ends have agreed on resumption.
+        case understood
+    }
+
+    /// Whether TUNNEL_DELIVERED means something from the next capsule on.
+    public var reports = Reports.ignored
     private var state = State.type
     private var varint = VarintDecoder()
     private var hasEnded = false
@@ -66,6 +83,20 @@ public struct CapsuleDecoder {
                 position += count
                 let left = remaining - UInt64(count)
                 state = left == 0 ? .type : .skipping(remaining: left)
+            case .position(let remaining):
+                let start = position
+                let reported = varint.decode(input, at: &position)
+                let (left, isLonger) = remaining.subtractingReportingOverflow(UInt64(position - start))
+                // RFC 9297 §3.3: a value that is not what its length says is malformed.
+                guard !isLonger, (reported != nil) == (left == 0) else {
+                    throw CapsuleError(reason: "a TUNNEL_DELIVERED capsule whose length is not its position's")
+                }
+                guard let reported else {
+                    state = .position(remaining: left)
+                    return nil
+                }
+                state = .type
+                return .delivered(reported)
             case .ending:
                 state = .type
                 hasEnded = true
@@ -80,11 +111,16 @@ public struct CapsuleDecoder {
         switch state {
         case .payload(let kind, let remaining): state = .payload(kind, remaining: remaining + UInt64(count))
         case .ending: state = .payload(.finalData, remaining: UInt64(count))
-        case .type, .length, .skipping: state = .payload(.data, remaining: UInt64(count))
+        case .type, .length, .skipping, .position: state = .payload(.data, remaining: UInt64(count))
         }
     }
 
     private mutating func begin(_ type: UInt64, length: UInt64) throws(CapsuleError) {
+        if type == TunnelDelivered.capsuleType, reports == .understood {
+            guard length > 0 else { throw CapsuleError(reason: "an empty TUNNEL_DELIVERED capsule") }
+            state = .position(remaining: length)
+            return
+        }
         guard let (draft, kind) = ConnectTCPDraft.meaning(of: type) else {
             // RFC 9297 §3.2: unknown capsules are skipped.
             state = length == 0 ? .type : .skipping(remaining: length)

@@ -61,3 +61,18 @@ extension ConnectTCPDraft {
         bytes.appendVarint(length)
     }
 }
+
+/// The capsule of tunnel resumption, an extension of this project: how far the receiver of a stream's payload has handed it on.
+public enum TunnelDelivered {
+    /// The type of TUNNEL_DELIVERED; a number of our own, drawn at random from those that anyone may use (RFC 9297 §5.4).
+    public static let capsuleType: UInt64 = 0x31b7_0a0f
+
+    /// Appends a whole capsule that reports `position`, which is below 2^62.
+    public static func append(_ position: UInt64, to bytes: inout [UInt8]) {
+        var payload: [UInt8] = []
+        payload.appendVarint(position)
+        bytes.appendVarint(capsuleType)
+        bytes.appendVarint(UInt64(payload.count))
+        bytes += payload
+    }
+}

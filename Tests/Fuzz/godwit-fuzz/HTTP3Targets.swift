@@ -111,6 +111,7 @@ private func readCapsules(_ pieces: [[UInt8]], puttingBack: Int) -> Reading {
                     decoder.putBack(back)
                     position -= back
                 case .end: reading.parts.append(.other("end"))
+                case .delivered(let position): reading.parts.append(.other("delivered \(position)"))
                 }
             }
         } catch {
