@@ -60,9 +60,9 @@ public struct Certificate: Sendable {
     }
 
     /// The first second in which the certificate is valid, since 1970.
-    public var notBefore: Int64 { unsafe unixSeconds(X509_get0_notBefore(owner.pointer)) }
+    public var notBefore: Int64 { unsafe Self.unixSeconds(X509_get0_notBefore(owner.pointer)) }
     /// The last second in which the certificate is valid, since 1970.
-    public var notAfter: Int64 { unsafe unixSeconds(X509_get0_notAfter(owner.pointer)) }
+    public var notAfter: Int64 { unsafe Self.unixSeconds(X509_get0_notAfter(owner.pointer)) }
 
     /// Characters of a subject that are shown, at most: a peer can send a name of 100 KB.
     public static let maximumSubject = 256
@@ -76,7 +76,13 @@ public struct Certificate: Sendable {
         return String(decoding: bio.contents.prefix(Self.maximumSubject), as: UTF8.self)
     }
 
-    private func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
+    /// The Unix time at which the library judges certificates unless it is told another one.
+    public static var timeOfJudgment: Int64 {
+        // Unsafe: no pointer is passed; no time means the present (ASN1_TIME_diff(3)).
+        unsafe unixSeconds(nil)
+    }
+
+    private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
         guard let epoch = unsafe ASN1_TIME_set(nil, 0) else { return 0 }
         defer { unsafe ASN1_STRING_free(epoch) }
         var days: Int32 = 0

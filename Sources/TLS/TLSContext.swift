@@ -21,6 +21,8 @@ internal import Cryptography
     let pins: [[UInt8]]?
     let clientVerification: ClientVerification
     let keyLogging: KeyLogging
+    /// The Unix time at which certificates are judged; nil: the system's clock.
+    let verificationTime: Int64?
     /// A digest of everything that a ticket's trust rests on: one made under another trust or identity is not used.
     let trustDigest: [UInt8]
 
@@ -32,6 +34,7 @@ internal import Cryptography
         applicationProtocols = configuration.options.applicationProtocols.map { Array($0.utf8) }
         clientVerification = .none
         keyLogging = configuration.options.keyLogging
+        verificationTime = configuration.options.verificationTime
         trustDigest = Self.digest(of: configuration)
         switch configuration.trust {
         case .pinned(let hashes): pins = hashes
@@ -57,6 +60,7 @@ internal import Cryptography
         pins = nil
         clientVerification = configuration.clientVerification
         keyLogging = configuration.options.keyLogging
+        verificationTime = configuration.options.verificationTime
         trustDigest = []
         let setup = unsafe ContextSetup(pointer: pointer)
         try unsafe setup.set(configuration.options)

@@ -68,13 +68,19 @@ extension TLSEngine {
         let hash = certificate.publicKeyHash
         let matches = context.pins?.contains { constantTimeEqual($0.span, hash.span) } ?? false
         if !matches {
-            refusedCertificate = RefusedCertificate(code: X509_V_ERR_CERT_REJECTED, certificate: certificate)
+            refusedCertificate = refused(X509_V_ERR_CERT_REJECTED, certificate)
         }
         return matches
     }
 
     func certificateRefused(code: Int32, _ certificate: Certificate?) {
-        refusedCertificate = RefusedCertificate(code: code, certificate: certificate)
+        refusedCertificate = refused(code, certificate)
+    }
+
+    private func refused(_ code: Int32, _ certificate: Certificate?) -> RefusedCertificate {
+        RefusedCertificate(
+            code: code, certificate: certificate,
+            time: context.verificationTime ?? Certificate.timeOfJudgment)
     }
 
     @unsafe func ticketArrived(_ session: OpaquePointer) {

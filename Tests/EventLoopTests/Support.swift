@@ -6,7 +6,9 @@ import Primitives
 final class Bound: TurnHandler, TimerHandler {
     private let loop: EventLoop
     private let condition: () -> Bool
+    /// Armed at the end of the first turn: the loop's time is that of its last one, which may be long ago.
     private var timer: TimerHandle?
+    private var limit = Interval.zero
     private(set) var isMet = false
 
     init(_ loop: EventLoop, _ condition: @escaping () -> Bool) {
@@ -16,19 +18,24 @@ final class Bound: TurnHandler, TimerHandler {
 
     /// Runs the loop; tells whether the condition held within the bound.
     func run(atMost limit: Interval = .seconds(5)) -> Bool {
+        self.limit = limit
         loop.addTurnHandler(self)
-        let timer = loop.addTimer(self)
-        loop.arm(timer, at: loop.now + limit)
+        loop.turnSoon()
         loop.run()
-        loop.removeTimer(timer)
+        if let timer { loop.removeTimer(timer) }
         loop.removeTurnHandler(self)
         return isMet
     }
 
     func turnEnded(at now: Instant) {
-        guard condition() else { return }
-        isMet = true
-        loop.stop()
+        if condition() {
+            isMet = true
+            loop.stop()
+        } else if timer == nil {
+            let timer = loop.addTimer(self)
+            loop.arm(timer, at: now + limit)
+            self.timer = timer
+        }
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) { loop.stop() }
@@ -36,10 +43,7 @@ final class Bound: TurnHandler, TimerHandler {
 
 extension EventLoop {
     /// Runs until `condition` holds after a turn, for five seconds at most; tells whether it did.
-    func run(until condition: @escaping () -> Bool) -> Bool {
-        turnSoon()
-        return Bound(self, condition).run()
-    }
+    func run(until condition: @escaping () -> Bool) -> Bool { Bound(self, condition).run() }
 
     /// Runs for a short time, to see that something does not happen.
     func settle(for time: Interval = .milliseconds(30)) {
