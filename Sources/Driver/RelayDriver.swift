@@ -6,11 +6,9 @@ public import Tunnel
 /// Moves bytes between the tunnels of one connection and their byte streams: TCP connections, or a pair of pipes.
 ///
 /// It carries out the actions of a `TunnelRelay` that concern bytes; what opens and refuses tunnels is the role's.
-public final class RelayDriver: TimerHandler {
+public final class RelayDriver: TimerHandler, TunnelSideMover {
     /// Bytes read from one stream in one turn, so that one fast sender leaves time for the others.
     static let bytesPerTurn = 512 * 1024
-    /// Bytes read at once from a stream whose bytes are filtered.
-    static let filteredReadSize = 16 * 1024
     /// How often tunnels give back memory that they do not use, while any bytes move and once more after that: a tunnel at
     /// rest costs next to none.
     static let memoryInterval = Interval.seconds(3)
@@ -23,6 +21,8 @@ public final class RelayDriver: TimerHandler {
     private var memoryTimer: TimerHandle?
     /// Whether bytes have moved since the timer was armed.
     private var hasMoved = false
+    /// Only while the peer is to be told of deliveries.
+    private var reportTimer: TimerHandle?
 
     /// Creates the driver of `relay`, which runs over `driven`.
     public init(_ relay: TunnelRelay, over driven: DrivenConnection, on loop: EventLoop) {
@@ -35,10 +35,23 @@ public final class RelayDriver: TimerHandler {
     ///
     /// What is read goes through `filter`, where there is one.
     public func attach(_ stream: ByteStream, to id: TunnelID, filter: (any IngressFilter)? = nil) {
-        let side = TunnelSide(id, stream, filter, driver: self)
+        sides[id] = TunnelSide(id, stream, filter, mover: self)
+    }
+
+    /// Joins a tunnel to the side that it had on another connection.
+    public func attach(_ side: TunnelSide, to id: TunnelID) {
+        side.id = id
+        side.mover = self
         sides[id] = side
-        stream.setHandler(side)
-        stream.watchForReset()
+    }
+
+    /// Lets go of a tunnel's side, which stays open, when the tunnel leaves the connection; nil when it has none any more.
+    public func release(_ id: TunnelID) -> TunnelSide? {
+        guard let side = sides.removeValue(forKey: id) else { return nil }
+        side.mover = nil
+        side.id = nil
+        side.stream.isReading = false
+        return side
     }
 
     /// Carries out an action that concerns bytes; others are left to the role.
@@ -54,10 +67,10 @@ public final class RelayDriver: TimerHandler {
         case .close(let id):
             sides.removeValue(forKey: id)?.stream.close()
             return true
-        case .reset(let id), .detached(let id):
+        case .reset(let id):
             sides.removeValue(forKey: id)?.stream.abort()
             return true
-        case .authenticate, .connect, .resume, .opened, .resumed, .failed, .goingAway, .ended: break
+        case .authenticate, .connect, .resume, .opened, .resumed, .detached, .failed, .goingAway, .ended: break
         }
         return false
     }
@@ -66,10 +79,10 @@ public final class RelayDriver: TimerHandler {
     public func abortAll() {
         for side in sides.values { side.stream.abort() }
         sides = [:]
-        removeMemoryTimer()
+        removeTimers()
     }
 
-    // MARK: - Memory
+    // MARK: - Memory and reports
 
     private func bytesMove() {
         hasMoved = true
@@ -79,15 +92,34 @@ public final class RelayDriver: TimerHandler {
         memoryTimer = timer
     }
 
-    private func removeMemoryTimer() {
+    /// The peer is told of deliveries a little later, so that one report stands for many.
+    private func armReports() {
+        guard let deadline = relay.nextDeadline else { return }
+        let timer = reportTimer ?? loop.addTimer(self)
+        reportTimer = timer
+        loop.arm(timer, at: deadline)
+    }
+
+    private func removeTimers() {
         if let memoryTimer { loop.removeTimer(memoryTimer) }
         memoryTimer = nil
+        if let reportTimer { loop.removeTimer(reportTimer) }
+        reportTimer = nil
     }
 
     /// For the loop.
     public func timerFired(_ timer: TimerHandle, at now: Instant) {
+        if timer == reportTimer {
+            relay.deadlineReached(at: now)
+            armReports()
+            return driven.needsService()
+        }
         relay.releaseUnusedMemory()
-        guard hasMoved else { return removeMemoryTimer() }
+        guard hasMoved else {
+            loop.removeTimer(timer)
+            memoryTimer = nil
+            return
+        }
         hasMoved = false
         loop.arm(timer, at: now + Self.memoryInterval)
     }
@@ -95,19 +127,19 @@ public final class RelayDriver: TimerHandler {
     // MARK: - Streams
 
     func readable(_ side: TunnelSide) {
-        guard let ring = relay.ring(of: side.id) else { return side.stream.isReading = false }
+        guard let id = side.id, let ring = relay.ring(of: id) else { return side.stream.isReading = false }
         var budget = Self.bytesPerTurn
         while budget > 0 {
-            guard relay.wantsBytes(side.id) > 0 else { return side.stream.isReading = false }
-            switch read(side, into: ring) {
+            guard relay.wantsBytes(id) > 0 else { return side.stream.isReading = false }
+            switch side.read(into: ring) {
             case .bytes(let count):
                 bytesMove()
                 budget -= count
-                relay.bytesArrived(on: side.id)
+                relay.bytesArrived(on: id)
                 driven.needsService()
             case .wouldBlock: return
             case .endOfStream:
-                relay.finArrived(on: side.id)
+                relay.finArrived(on: id)
                 driven.needsService()
                 return
             case .failed: return failed(side)
@@ -115,28 +147,16 @@ public final class RelayDriver: TimerHandler {
         }
     }
 
-    private func read(_ side: TunnelSide, into ring: ByteRing) -> ByteStream.ReadOutcome {
-        guard let filter = side.filter else { return side.stream.read(into: ring) }
-        var buffer = [UInt8](repeating: 0, count: min(ring.freeSpace, Self.filteredReadSize))
-        var region = buffer.mutableSpan
-        let outcome = side.stream.read(into: &region)
-        guard case .bytes(let count) = outcome else { return outcome }
-        switch filter.admit(buffer.span.extracting(0..<count)) {
-        case .bytes(let admitted): _ = ring.append(buffer.span.extracting(0..<admitted))
-        case .violation: return .failed(SystemError(.read, code: EPROTO))
-        }
-        return outcome
-    }
-
     func failed(_ side: TunnelSide) {
-        sides[side.id] = nil
+        guard let id = side.id else { return }
+        sides[id] = nil
         side.stream.abort()
-        relay.resetArrived(on: side.id)
+        relay.resetArrived(on: id)
         driven.needsService()
     }
 
     func writable(_ side: TunnelSide) {
-        deliver(side.id)
+        if let id = side.id { deliver(id) }
         driven.needsService()
     }
 
@@ -154,33 +174,7 @@ public final class RelayDriver: TimerHandler {
                 return 0
             }
         }
+        armReports()
         if failure != nil { failed(side) }
     }
-}
-
-/// The local side of one tunnel: a TCP connection or a pair of pipes.
-final class TunnelSide: ByteStreamHandler {
-    let id: TunnelID
-    let stream: ByteStream
-    let filter: (any IngressFilter)?
-    private unowned let driver: RelayDriver
-
-    init(_ id: TunnelID, _ stream: ByteStream, _ filter: (any IngressFilter)?, driver: RelayDriver) {
-        self.id = id
-        self.stream = stream
-        self.filter = filter
-        self.driver = driver
-    }
-
-    func finishWriting() {
-        do throws(SystemError) {
-            try stream.shutdownWrite()
-        } catch {
-            driver.failed(self)
-        }
-    }
-
-    func streamReadable(_ stream: ByteStream) { driver.readable(self) }
-    func streamWritable(_ stream: ByteStream) { driver.writable(self) }
-    func streamBroken(_ stream: ByteStream) { driver.failed(self) }
 }

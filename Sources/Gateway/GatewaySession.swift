@@ -15,8 +15,14 @@ final class GatewaySession: ConnectionApplication {
     private let server: TunnelServer
     private let relay: RelayDriver
     private var dials: [TunnelID: OriginDial] = [:]
+    /// Whose tunnels these are, from the proof of who asks to their end.
+    private var owners: [TunnelID: String] = [:]
     /// Tunnels that count against their user's limit.
-    private var openTunnels: [TunnelID: String] = [:]
+    private var counted: Set<TunnelID> = []
+    /// Tunnels whose TCP is closed, of which the client has not reported everything.
+    private var closing: Set<TunnelID> = []
+    /// The names of tunnels that can be resumed.
+    private var granted: [TunnelID: ResumptionID] = [:]
     /// The user whose connection this is: the first who authenticated on it.
     private(set) var user: String?
 
@@ -25,7 +31,9 @@ final class GatewaySession: ConnectionApplication {
         self.worker = worker
         let http = HTTP3Connection(
             driven.connection, configuration: HTTP3Connection.Configuration(greaseSeed: worker.drawSeed()))
-        server = TunnelServer(http)
+        var limits = TunnelRelay.Limits()
+        limits.maximumRing = Int(worker.state.policy.resumption.buffer.bytes)
+        server = TunnelServer(http, limits: limits)
         relay = RelayDriver(server.relay, over: driven, on: worker.loop)
     }
 
@@ -45,17 +53,24 @@ final class GatewaySession: ConnectionApplication {
 
     func settle(at now: Instant) {
         while let action = server.nextAction() { perform(action, at: now) }
+        forgetClosed()
     }
 
     private func perform(_ action: TunnelAction, at now: Instant) {
         switch action {
         case .authenticate(let id, let credentials): authenticate(id, credentials, at: now)
         case .connect(let id, let destination): connect(id, to: destination)
-        case .resume(let id, _): server.resumptionUnknown(id)
-        case .close(let id), .reset(let id), .detached(let id):
+        case .resume(let id, let request): resume(id, request)
+        case .detached(let id): detached(id)
+        case .close(let id):
+            relay.perform(action)
+            tunnelEnded(id)
+            closing.insert(id)
+        case .reset(let id):
             dials.removeValue(forKey: id)?.cancel()
             relay.perform(action)
             tunnelEnded(id)
+            forget(id)
         case .ended: ended()
         case .read, .deliver, .closeWrite: relay.perform(action)
         // Actions of a local endpoint only.
@@ -76,12 +91,12 @@ final class GatewaySession: ConnectionApplication {
             return
         }
         worker.limiter.succeeded(peer.ip)
-        guard admit(known.name), worker.state.takeTunnel(of: known.name) else {
+        guard admit(known.name) else {
             worker.counters.tunnelsRefused += 1
             server.connectFailed(id, .connectionLimitReached)
             return
         }
-        openTunnels[id] = known.name
+        owners[id] = known.name
         server.authenticationSucceeded(for: id)
     }
 
@@ -112,7 +127,11 @@ final class GatewaySession: ConnectionApplication {
     // MARK: - Origins
 
     private func connect(_ id: TunnelID, to destination: Destination) {
-        guard let name = openTunnels[id] else { return server.connectFailed(id, .internalError) }
+        guard let name = owners[id] else { return server.connectFailed(id, .internalError) }
+        guard worker.state.takeTunnel(of: name) else {
+            return refuse(id, .connectionLimitReached, "the user has as many tunnels as allowed", to: destination)
+        }
+        counted.insert(id)
         let rules = worker.state.policy.rules
         guard rules.verdict(on: destination) == .allowed else {
             return refuse(id, .destinationProhibited, "the rules do not allow it", to: destination)
@@ -126,7 +145,12 @@ final class GatewaySession: ConnectionApplication {
         dials[dial.id] = nil
         worker.counters.tunnelsOpened += 1
         relay.attach(stream, to: dial.id)
-        server.connected(dial.id)
+        var grant: ResumptionGrant?
+        if server.isResumptionWanted(for: dial.id) {
+            grant = worker.grant(to: dial.user, carriedBy: self, dial.id)
+            granted[dial.id] = grant?.id
+        }
+        server.connected(dial.id, resumption: grant)
         driven.needsService()
     }
 
@@ -138,7 +162,7 @@ final class GatewaySession: ConnectionApplication {
 
     private func refuse(_ id: TunnelID, _ failure: TunnelFailure, _ reason: String, to destination: Destination?) {
         worker.counters.tunnelsRefused += 1
-        var metadata: Logger.Metadata = ["user": "\(openTunnels[id] ?? "-")", "reason": "\(reason)"]
+        var metadata: Logger.Metadata = ["user": "\(owners[id] ?? "-")", "reason": "\(reason)"]
         if let destination { metadata["destination"] = "\(destination)" }
         worker.log.info("tunnel refused", metadata: metadata)
         server.connectFailed(id, failure)
@@ -160,7 +184,7 @@ final class GatewaySession: ConnectionApplication {
     var tunnels: [TunnelRelay.Statistics] { server.relay.statistics }
 
     private func tunnelEnded(_ id: TunnelID) {
-        guard let name = openTunnels.removeValue(forKey: id) else { return }
+        guard let name = owners.removeValue(forKey: id), counted.remove(id) != nil else { return }
         worker.counters.tunnelsClosed += 1
         worker.state.returnTunnel(of: name)
     }
@@ -169,9 +193,93 @@ final class GatewaySession: ConnectionApplication {
         for dial in dials.values { dial.cancel() }
         dials = [:]
         relay.abortAll()
-        for id in Array(openTunnels.keys) { tunnelEnded(id) }
+        for id in Array(owners.keys) { tunnelEnded(id) }
+        for id in Array(granted.keys) { forget(id) }
         if let user { worker.state.returnConnection(of: user) }
         user = nil
         worker.sessionEnded(self)
+    }
+}
+
+// MARK: - Tunnels that outlive the connection
+
+extension GatewaySession {
+    private func resume(_ id: TunnelID, _ request: ResumptionRequest) {
+        guard let name = owners[id], let destination = server.relay.destination(of: id) else {
+            return server.resumptionUnknown(id)
+        }
+        worker.claim(request, to: destination, of: name, by: Carrier(session: self, tunnel: id))
+    }
+
+    /// What came of the wish to go on with a tunnel.
+    func claimed(_ id: TunnelID, _ outcome: TunnelClaimOutcome) {
+        switch outcome {
+        case .found(let tunnel, let side, let note): goOn(id, tunnel, side, note)
+        case .conflict: refuseToResume(id) { server.connectFailed(id, .resumptionRefused) }
+        case .unknown: refuseToResume(id) { server.resumptionUnknown(id) }
+        }
+        driven.needsService()
+    }
+
+    private func goOn(_ id: TunnelID, _ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote) {
+        guard server.resume(id, from: tunnel) == .resumed else {
+            worker.counters.resumptionsRefused += 1
+            owners[id] = nil
+            return worker.hold(tunnel, side, note)
+        }
+        worker.counters.tunnelsResumed += 1
+        granted[id] = tunnel.id
+        worker.carriers[tunnel.id] = Carrier(session: self, tunnel: id)
+        if note.counting == .counted { counted.insert(id) } else { closing.insert(id) }
+        if let side { relay.attach(side, to: id) }
+    }
+
+    private func refuseToResume(_ id: TunnelID, _ answer: () -> Void) {
+        worker.counters.resumptionsRefused += 1
+        owners[id] = nil
+        answer()
+    }
+
+    /// Lets a tunnel go that a client goes on with elsewhere; nothing changes when the claim is not right.
+    func relinquish(_ id: TunnelID, _ claim: TunnelClaim) -> TunnelClaimOutcome {
+        settle(at: worker.loop.now)
+        guard let name = owners[id] ?? closingOwner(id), name == claim.user else { return .unknown }
+        guard server.relay.verdict(on: claim.request, to: claim.destination, for: id) == .resumed,
+            let tunnel = server.relay.detach(id)
+        else { return .conflict }
+        driven.needsService()
+        return .found(tunnel, relay.release(id), leave(id))
+    }
+
+    private func closingOwner(_ id: TunnelID) -> String? { closing.contains(id) ? user : nil }
+
+    /// The connection has lost a tunnel that can go on with another one.
+    private func detached(_ id: TunnelID) {
+        guard let tunnel = server.relay.takeHeld(id) else { return }
+        let side = relay.release(id)
+        guard let name = owners[id] ?? closingOwner(id), worker.state.policy.users.user(named: name) != nil else {
+            side?.abort()
+            tunnelEnded(id)
+            return forget(id)
+        }
+        worker.hold(tunnel, side, leave(id))
+    }
+
+    /// What is remembered of a tunnel that leaves the connection.
+    private func leave(_ id: TunnelID) -> GatewayNote {
+        let name = owners.removeValue(forKey: id) ?? user ?? ""
+        closing.remove(id)
+        granted[id] = nil
+        return GatewayNote(user: name, counting: counted.remove(id) != nil ? .counted : .over)
+    }
+
+    private func forget(_ id: TunnelID) {
+        closing.remove(id)
+        if let name = granted.removeValue(forKey: id) { worker.forget(name) }
+    }
+
+    /// Tunnels of which the client has reported everything need no name any more.
+    private func forgetClosed() {
+        for id in closing where server.relay.resumption(of: id) == nil { forget(id) }
     }
 }

@@ -10,11 +10,13 @@ final class GatewayState: Sendable {
         var users: UsersFile
         var rules: AccessRules
         var limits: GatewayConfiguration.Limits
+        var resumption: GatewayConfiguration.Resumption
 
-        init(_ material: GatewayMaterial, _ limits: GatewayConfiguration.Limits) {
+        init(_ material: GatewayMaterial, _ configuration: GatewayConfiguration) {
             users = material.users
             rules = material.rules
-            self.limits = limits
+            limits = configuration.limits
+            resumption = configuration.resumption
         }
     }
 
@@ -25,6 +27,8 @@ final class GatewayState: Sendable {
 
     private let policyBox: Mutex<Policy>
     private let usage = Mutex<[String: Usage]>([:])
+    /// Which worker has a tunnel that can be resumed, and whose it is.
+    let directory = TunnelDirectory()
 
     init(_ policy: Policy) { policyBox = Mutex(policy) }
 

@@ -14,12 +14,17 @@ struct GatewayStatus {
     /// Tunnels of all clients.
     var tunnelCount: Int { clients.reduce(0) { $0 + $1.tunnels.count } }
 
+    /// Tunnels without a connection.
+    private var heldTunnels: Int { reports.reduce(0) { $0 + $1.held } }
+
     var json: JSONValue {
         .object([
             .init("role", .string("gateway")),
             .init("listen", .array(listen.map(JSONValue.string))),
             .init("workers", .count(reports.count)),
             .init("counters", .object(Counters.all.map { .init($0.name, .count(counters[keyPath: $0.path])) })),
+            .init("held_tunnels", .count(heldTunnels)),
+            .init("held_bytes", .count(reports.reduce(0) { $0 + $1.heldMemory })),
             .init("clients", .array(clients.map(Self.json))),
         ])
     }
@@ -49,6 +54,7 @@ struct GatewayStatus {
             let path = client.paths.first.map { "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms" } ?? "-"
             lines.append("  \(client.user ?? "(not authenticated)"): \(path), \(client.tunnels.count) tunnels")
         }
+        if heldTunnels > 0 { lines.append("  \(heldTunnels) tunnels wait for their clients") }
         return lines.joined(separator: "\n") + "\n"
     }
 }

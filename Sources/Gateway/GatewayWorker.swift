@@ -1,3 +1,4 @@
+import Configuration
 import Cryptography
 import Driver
 import EventLoop
@@ -7,6 +8,7 @@ import Primitives
 import QUIC
 import TLS
 import Telemetry
+import Tunnel
 
 /// What the main thread asks of a worker.
 enum WorkerRequest: Sendable {
@@ -15,9 +17,21 @@ enum WorkerRequest: Sendable {
     /// Take no more connections and tunnels.
     case drain
     /// Close all connections.
-    case close
+    case close(GatewayEnd)
     /// Post a report to the main thread.
     case report(number: Int)
+    /// Hand over a tunnel that a client of another worker wants to go on with.
+    case claim(TunnelClaim)
+    /// What another worker says to such a wish of this one.
+    case handedOver(TunnelHandover)
+}
+
+/// How a gateway ends.
+enum GatewayEnd: Hashable, Sendable {
+    /// For good: its tunnels end with it.
+    case stop
+    /// Another process goes on with its tunnels.
+    case restart
 }
 
 /// One thread's share of the gateway: its sockets, its clients' connections and their tunnels.
@@ -28,6 +42,15 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     let resolver: Resolver
     var limiter = FailureLimiter()
     var counters = Counters()
+    /// The worker's place among all.
+    let index: Int
+    /// Tunnels without a connection.
+    let held: TunnelHold<GatewayNote>
+    /// The connections that have the tunnels that can be resumed.
+    var carriers: [ResumptionID: Carrier] = [:]
+    /// Wishes for tunnels that other workers have.
+    var claims: [UInt64: Carrier] = [:]
+    var nextClaim: UInt64 = 0
     private let setup: WorkerSetup
     private var driver: EndpointDriver?
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
@@ -37,6 +60,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     init(_ setup: WorkerSetup, sockets: [BoundDatagramSocket], index: Int, on loop: EventLoop) throws(SystemError) {
         self.loop = loop
         self.setup = setup
+        self.index = index
+        held = TunnelHold(Self.holdLimits(setup), on: loop)
         state = setup.state
         log = setup.log
         reports = setup.reports
@@ -52,6 +77,13 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             on: loop, addressing: .datagram, acceptor: self)
         for socket in sockets { driver.addSocket(socket) }
         self.driver = driver
+        held.setOwner(self)
+    }
+
+    /// Each worker has its share of the memory that the configuration allows.
+    private static func holdLimits(_ setup: WorkerSetup) -> TunnelHold<GatewayNote>.Limits {
+        TunnelHold.Limits(
+            count: WorkerSetup.maximumHeld, memory: Int(setup.state.policy.limits.memory.bytes) / setup.workers)
     }
 
     func accept(_ connection: DrivenConnection) -> any ConnectionApplication {
@@ -67,28 +99,43 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     }
 
     func drawSeed() -> UInt64 { generator.next() }
+    func drawResumptionID() -> ResumptionID { ResumptionID(drawing: &generator) }
 
     func keyLog(_ line: String) { setup.keyLog?.append(line) }
 
     func receive(_ request: WorkerRequest) {
         switch request {
-        case .policyChanged: for session in sessions.values { session.usersChanged() }
+        case .policyChanged:
+            held.limits = Self.holdLimits(setup)
+            for session in sessions.values { session.usersChanged() }
+            endTunnelsOfRemovedUsers()
         case .drain:
             driver?.acceptance = .closed
             for session in sessions.values { session.drain() }
-        case .close:
-            for driven in driver?.allConnections ?? [] {
-                driven.connection.close(
-                    errorCode: HTTP3ErrorCode.noError.rawValue, reason: "the gateway stops", at: loop.now)
-                driven.needsService()
-            }
+        case .close(let end): close(end)
         case .report(let number): reports.post(report(number))
+        case .claim(let claim): hand(over: claim)
+        case .handedOver(let handover): take(over: handover)
+        }
+    }
+
+    private func close(_ end: GatewayEnd) {
+        let (code, reason): (HTTP3ErrorCode, String) =
+            switch end {
+            case .stop: (.noError, "the gateway stops")
+            case .restart: (.tunnelResumptionRestart, "the gateway restarts")
+            }
+        // Left to the system, connections to origins would seem to end in order.
+        if end == .stop { held.close() }
+        for driven in driver?.allConnections ?? [] {
+            driven.connection.close(errorCode: code.rawValue, reason: reason, at: loop.now)
+            driven.needsService()
         }
     }
 
     private func report(_ number: Int) -> WorkerReport {
         WorkerReport(
-            number: number, counters: counters,
+            number: number, counters: counters, held: held.count, heldMemory: held.memory,
             clients: sessions.values.map { session in
                 WorkerReport.Client(
                     user: session.user, paths: session.status, tunnels: session.tunnels)

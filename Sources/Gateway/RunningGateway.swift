@@ -59,7 +59,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         let material = try GatewayMaterial(configuration, ownAddresses: Self.ownAddresses())
         for warning in material.warnings(at: Clock.unixTime()) { log.warning("\(warning)") }
         usersFile = WatchedFile(configuration.users)
-        state = GatewayState(GatewayState.Policy(material, configuration.limits))
+        state = GatewayState(GatewayState.Policy(material, configuration))
         let reports = try Mailbox<WorkerReport>()
         let setup = try Self.setup(configuration, material, state: state, log: log, reports: reports)
         stopTimer = loop.addTimer(self)
@@ -122,6 +122,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
                     try GatewayWorker(final, sockets: own, index: index, on: loop)
                 })
         }
+        state.directory.publish(workers)
     }
 
     func shutDown() {
@@ -154,7 +155,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
             let configuration = try GatewayConfiguration.load(
                 options.configuration.source, surroundings: options.surroundings)
             let material = try GatewayMaterial(configuration, ownAddresses: Self.ownAddresses())
-            state.replace(GatewayState.Policy(material, configuration.limits))
+            state.replace(GatewayState.Policy(material, configuration))
             options.configuration = configuration
             tellWorkers(.policyChanged)
             log.notice("configuration was read again")
@@ -200,7 +201,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
 
     private func closeConnections() {
         stage = .closing
-        tellWorkers(.close)
+        tellWorkers(.close(.stop))
         arm(GatewayProcess.closeLimit)
     }
 

@@ -17,6 +17,9 @@ struct WorkerSetup: Sendable {
     /// Streams, and so tunnels, of one connection at once.
     static let tunnelsPerConnection: UInt64 = 4_096
 
+    /// Tunnels of one worker without a connection at once; beyond it those that are held longest are reset.
+    static let maximumHeld = 65_536
+
     let state: GatewayState
     let tls: TLSContext
     let tokenKey: AddressValidationTokenKey
@@ -63,5 +66,9 @@ struct WorkerReport: Sendable {
     /// Which request this answers.
     var number: Int
     var counters: Counters
+    /// Tunnels without a connection.
+    var held: Int
+    /// Bytes of memory in their buffers.
+    var heldMemory: Int
     var clients: [Client]
 }

@@ -60,11 +60,12 @@ extension GatewayLink: PathContextOwner {
         dial?.cancel()
     }
 
-    /// The fresh connection is up first. Tunnels of the old one stay there: it may come back.
+    /// The fresh connection is up first: what can go on there does.
     func raceWon(by session: LinkSession) {
         racing = nil
         guard let old = self.session else { return connected(session) }
         log.notice("a fresh connection has taken over", metadata: ["gateway": "\(session.attempt.address)"])
+        old.detachTunnels()
         leave(old)
         connected(session)
     }

@@ -26,8 +26,8 @@ protocol GatewayLinkOwner: AnyObject {
 ///  ─► dialling ─────────────────┴── round is over ──► waiting ──► (dialling)
 ///            └── handshake ──► ready ─── lost, or the gateway goes away ──┘
 /// ```
-/// Tunnels that are asked for meanwhile wait for the connection, up to `openLimit`. A gateway that goes away keeps the
-/// tunnels that it has on its old connection until they end.
+/// Tunnels that are asked for meanwhile wait for the connection, up to `openLimit`. Those that were up are held, and go on
+/// with the next connection. A gateway that goes away keeps the tunnels that it has on its old connection until they end.
 final class GatewayLink: TimerHandler {
     /// How long a tunnel waits for a connection; then the program is told that the gateway is unreachable.
     static let openLimit = Interval.seconds(15)
@@ -74,6 +74,11 @@ final class GatewayLink: TimerHandler {
     private(set) var leaving: [LinkSession] = []
     /// Connections that are over, until their sockets are closed.
     private var discarded: [LinkSession] = []
+    /// Tunnels without a connection.
+    let held: TunnelHold<TunnelNote>
+    /// What people are told of them.
+    var outage = Outage()
+    var outageTimer: TimerHandle?
     private var backoff = Backoff()
     private var noDialBefore = Instant.origin
     private var generator = KeyedGenerator.system()
@@ -100,12 +105,15 @@ final class GatewayLink: TimerHandler {
         self.log = log
         self.owner = owner
         keyLogFile = keyLog
+        held = TunnelHold(Self.holdLimits, on: loop)
         resolver = try Resolver(on: loop)
         self.paths = PathContext(paths, on: loop, log: log)
         retryTimer = loop.addTimer(self)
         waitTimer = loop.addTimer(self)
         discardTimer = loop.addTimer(self)
+        outageTimer = loop.addTimer(self)
         self.paths.owner = self
+        held.setOwner(self)
     }
 
     /// Begins a round through the list of gateways.
@@ -130,11 +138,13 @@ final class GatewayLink: TimerHandler {
         state = .stopped
         for entry in waiting { entry.applicant.tunnelFailed(.connectionLost) }
         waiting = []
+        abortHeld()
     }
 
     /// Resets every program that has a tunnel: the process ends now.
     func abort() {
         for session in sessions { session.abortTunnels() }
+        held.close()
         paths.close()
     }
 
@@ -154,7 +164,7 @@ final class GatewayLink: TimerHandler {
     /// The gateway that is connected to or tried.
     var gateway: Invite { session?.attempt.invite ?? invites[current] }
 
-    var tunnelCount: Int { sessions.reduce(0) { $0 + $1.tunnelCount } }
+    var tunnelCount: Int { sessions.reduce(held.count) { $0 + $1.tunnelCount } }
 
     // MARK: - Tunnels
 
@@ -227,6 +237,7 @@ final class GatewayLink: TimerHandler {
         let ready = waiting
         waiting = []
         armWaitTimer()
+        resumeHeld(on: session)
         for entry in ready { session.open(entry.applicant) }
         if wasEverEstablished {
             reconnects += 1
@@ -264,6 +275,7 @@ final class GatewayLink: TimerHandler {
     func timerFired(_ timer: TimerHandle, at now: Instant) {
         if timer == waitTimer { return expireWaiting(at: now) }
         if timer == discardTimer { return endDiscarded() }
+        if timer == outageTimer { return tellOfOutage(at: now) }
         if case .waiting = state { start() }
     }
 

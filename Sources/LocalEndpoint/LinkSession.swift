@@ -26,6 +26,10 @@ final class LinkSession: ConnectionApplication {
     private let relay: RelayDriver
     private var openings: [TunnelID: Opening] = [:]
     private var followers: [TunnelID: any TunnelFollower] = [:]
+    /// Tunnels of an earlier connection that the gateway was asked to go on with; it has not answered yet.
+    private var resuming: Set<TunnelID> = []
+    /// Whether tunnels have left for another connection: the end of this one must not be theirs.
+    private var hasDetached = false
     /// When something last arrived from the gateway.
     private(set) var lastContact: Instant
     /// Chooses the path; from the confirmation of the handshake to the end of the connection.
@@ -56,7 +60,8 @@ final class LinkSession: ConnectionApplication {
     func close(_ reason: String) {
         isGivenUp = true
         endPaths()
-        driven.connection.close(errorCode: HTTP3ErrorCode.noError.rawValue, reason: reason, at: link.loop.now)
+        let code: HTTP3ErrorCode = hasDetached ? .tunnelDetached : .noError
+        driven.connection.close(errorCode: code.rawValue, reason: reason, at: link.loop.now)
         driven.needsService()
     }
 
@@ -68,7 +73,7 @@ final class LinkSession: ConnectionApplication {
     func open(_ applicant: any TunnelApplicant) {
         let isFresh = link.loop.now - lastContact < Self.trustInterval
         let optimism = isFresh ? applicant.optimism : .afterAnswer
-        let id = client.open(to: applicant.destination, optimism)
+        let id = client.open(to: applicant.destination, optimism, .resumable)
         openings[id] = Opening(applicant: applicant, optimism: optimism)
         // Bytes that may be sent at once are read at once; what comes back waits for the answer all the same.
         if optimism == .beforeAnswer { attach(applicant, to: id) }
@@ -82,6 +87,30 @@ final class LinkSession: ConnectionApplication {
             client.relay.resetArrived(on: id)
         }
         driven.needsService()
+    }
+
+    /// Goes on with a tunnel that another connection has lost.
+    func resume(_ entry: HeldEntry<TunnelNote>) {
+        let id = client.resume(entry.tunnel)
+        resuming.insert(id)
+        followers[id] = entry.note.follower
+        if let side = entry.side { relay.attach(side, to: id) }
+        driven.needsService()
+    }
+
+    /// Lets every tunnel go that can go on elsewhere; the link holds them.
+    func detachTunnels() {
+        settle(at: link.loop.now)
+        for tunnel in client.relay.statistics {
+            if let held = client.relay.detach(tunnel.id) { hold(held, tunnel.id) }
+        }
+        driven.needsService()
+    }
+
+    private func hold(_ tunnel: HeldTunnel, _ id: TunnelID) {
+        hasDetached = true
+        if resuming.remove(id) != nil { link.resumptionPostponed() }
+        link.hold(tunnel, relay.release(id), TunnelNote(follower: followers.removeValue(forKey: id)), from: self)
     }
 
     private func attach(_ applicant: any TunnelApplicant, to id: TunnelID) {
@@ -157,9 +186,15 @@ final class LinkSession: ConnectionApplication {
             guard let opening = openings.removeValue(forKey: id) else { return }
             link.tunnelOpened(to: opening.applicant.destination)
             if opening.optimism == .afterAnswer { attach(opening.applicant, to: id) }
-        case .failed(let id, let failure, let payload): failed(id, failure, payload)
+        case .resumed(let id):
+            resuming.remove(id)
+            link.tunnelResumed()
+        case .detached(let id):
+            if let tunnel = client.relay.takeHeld(id) { hold(tunnel, id) }
+        case .failed(let id, let failure, let payload):
+            if resuming.contains(id) { failedToResume(id, failure) } else { failed(id, failure, payload) }
         case .close(let id): ended(id, .finished, action)
-        case .reset(let id), .detached(let id): ended(id, .reset, action)
+        case .reset(let id): ended(id, .reset, action)
         case .read, .deliver, .closeWrite: relay.perform(action)
         case .goingAway: link.goingAway(self)
         case .ended:
@@ -168,11 +203,23 @@ final class LinkSession: ConnectionApplication {
             followers = [:]
             for (_, follower) in unheard { follower.tunnelEnded(.reset) }
         // Actions of a gateway only.
-        case .authenticate, .connect, .resume, .resumed: break
+        case .authenticate, .connect, .resume: break
         }
     }
 
+    /// The gateway has the tunnel no more, or not now.
+    private func failedToResume(_ id: TunnelID, _ failure: TunnelFailure) {
+        if let tunnel = client.relay.takeHeld(id) { return hold(tunnel, id) }
+        resuming.remove(id)
+        guard let side = relay.release(id) else { return }
+        side.abort()
+        followers.removeValue(forKey: id)?.tunnelEnded(.reset)
+        link.tunnelLost(failure)
+    }
+
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
+        // The answer was that both ends know of a reset.
+        if resuming.remove(id) != nil { link.tunnelResumed() }
         relay.perform(action)
         followers.removeValue(forKey: id)?.tunnelEnded(ending)
     }

@@ -35,6 +35,12 @@ protocol TunnelFollower: AnyObject {
     func tunnelEnded(_ ending: TunnelEnding)
 }
 
+/// What this end remembers of a tunnel between two connections.
+struct TunnelNote {
+    /// Who wants to know how the tunnel ends.
+    var follower: (any TunnelFollower)?
+}
+
 /// How a tunnel ended.
 enum TunnelEnding: String {
     /// Both directions ended in order.

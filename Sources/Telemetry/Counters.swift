@@ -14,6 +14,12 @@ public struct Counters: Hashable, Sendable {
     public var tunnelsClosed: UInt64 = 0
     /// Requests for a tunnel that came to nothing.
     public var tunnelsRefused: UInt64 = 0
+    /// Tunnels that have lost their connection and wait for another one.
+    public var tunnelsDetached: UInt64 = 0
+    /// Tunnels that went on with another connection.
+    public var tunnelsResumed: UInt64 = 0
+    /// Wishes to go on with a tunnel that came to nothing.
+    public var resumptionsRefused: UInt64 = 0
     /// Payload bytes from the local endpoint toward origins.
     public var bytesUpstream: UInt64 = 0
     /// Payload bytes from origins toward the local endpoint.
@@ -36,6 +42,8 @@ public struct Counters: Hashable, Sendable {
             ("connections_opened", \.connectionsOpened), ("connections_closed", \.connectionsClosed),
             ("authentication_failures", \.authenticationFailures), ("tunnels_opened", \.tunnelsOpened),
             ("tunnels_closed", \.tunnelsClosed), ("tunnels_refused", \.tunnelsRefused),
+            ("tunnels_detached", \.tunnelsDetached), ("tunnels_resumed", \.tunnelsResumed),
+            ("resumptions_refused", \.resumptionsRefused),
             ("bytes_upstream", \.bytesUpstream), ("bytes_downstream", \.bytesDownstream),
             ("datagrams_received", \.datagramsReceived), ("datagrams_sent", \.datagramsSent),
             ("datagrams_dropped", \.datagramsDropped), ("migrations", \.migrations),

@@ -140,7 +140,7 @@ struct LocalLinkTests {
         let bench = try Bench()
         bench.link.start()
         #expect(bench.run { bench.establishedCount == 1 })
-        bench.gateway.receive(.close)
+        bench.gateway.receive(.close(.stop))
         #expect(bench.run { bench.link.session == nil })
         let asker = Asker(try bench.echo().destination, .beforeAnswer)
         bench.link.open(asker)

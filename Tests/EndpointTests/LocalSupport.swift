@@ -23,6 +23,7 @@ final class Bench: GatewayLinkOwner, TimerHandler {
     let gatewayAddress: NetworkAddress
     /// Where the gateway is reached over IPv6.
     let gatewayAddress6: NetworkAddress
+    let state: GatewayState
     /// For the user of the gateway.
     let invite: Invite
     private var ownedLink: GatewayLink?
@@ -42,6 +43,7 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         setup.addresses = GatewayAddresses(
             configured: [bound.localAddress, other.localAddress], listen: [], own: [])
         self.invite = invite
+        state = setup.state
         gateway = try GatewayWorker(setup, sockets: [bound, other], index: 0, on: loop)
         ownedLink = try GatewayLink(try invites(invite), on: loop, log: log, keyLog: nil, owner: self)
     }
@@ -73,7 +75,7 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         let secrets = GatewaySecrets(privateKeyPEM: [1, 2, 3])
         let options = TLSOptions(applicationProtocols: ["h3"])
         let setup = WorkerSetup(
-            state: GatewayState(GatewayState.Policy(material, configuration.limits)),
+            state: GatewayState(GatewayState.Policy(material, configuration)),
             tls: try TLSContext(server: TLSServerConfiguration(options: options, identity: material.identity)),
             tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: 1, log: log, keyLog: nil,
             reports: try Mailbox<WorkerReport>())

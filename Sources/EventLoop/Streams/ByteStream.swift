@@ -256,6 +256,33 @@ public final class ByteStream: FileDescriptorHandler {
         if leave() { gw_abort(readDescriptor) }
     }
 
+    // MARK: Another loop
+
+    /// A socket that one loop has let go of, until another one takes it up.
+    public struct Remains: Sendable {
+        let descriptor: Int32
+        let kind: Kind
+        let remoteAddress: NetworkAddress?
+        let hasFinishedWriting: Bool
+        let hasReachedEnd: Bool
+    }
+
+    /// Lets the loop go of a socket, which stays open; nil for pipes and for a stream that is closed.
+    public func surrender() -> Remains? {
+        guard isSocket, savedFlags == nil, leave() else { return nil }
+        return Remains(
+            descriptor: readDescriptor, kind: kind, remoteAddress: remoteAddress,
+            hasFinishedWriting: hasFinishedWriting, hasReachedEnd: hasReachedEnd)
+    }
+
+    /// Takes up a socket that another loop has let go of. Nothing is read before `isReading` is set.
+    public convenience init(_ remains: Remains, on loop: EventLoop) {
+        self.init(
+            socket: remains.descriptor, kind: remains.kind, remoteAddress: remains.remoteAddress, on: loop)
+        hasFinishedWriting = remains.hasFinishedWriting
+        hasReachedEnd = remains.hasReachedEnd
+    }
+
     /// Ends the watching; `false` when the stream is closed already.
     private func leave() -> Bool {
         guard isOpen else { return false }

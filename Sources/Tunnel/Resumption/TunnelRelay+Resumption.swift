@@ -13,6 +13,9 @@ extension TunnelRelay {
         return (attachment.id, attachment.generation)
     }
 
+    /// Where a tunnel leads; nil when the request could not be understood, or the tunnel is gone.
+    public func destination(of id: TunnelID) -> Destination? { sessions[id]?.destination }
+
     /// Whether a tunnel that this connection carries would go on elsewhere as a client asks; changes nothing.
     public func verdict(
         on request: ResumptionRequest, to destination: Destination?, for id: TunnelID

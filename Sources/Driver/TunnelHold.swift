@@ -1,0 +1,191 @@
+public import EventLoop
+public import Primitives
+public import Tunnel
+
+/// A tunnel between two connections, with its stream and what its role remembers of it.
+public final class HeldEntry<Note> {
+    /// The tunnel.
+    public let tunnel: HeldTunnel
+    /// What its role remembers of it.
+    public let note: Note
+    /// Where its bytes come from and go to; nil when TCP has ended.
+    public fileprivate(set) var side: TunnelSide?
+    /// Since when no connection carries it.
+    public let since: Instant
+    /// When it is given up.
+    public let expiry: Instant
+
+    fileprivate init(_ tunnel: HeldTunnel, _ side: TunnelSide?, since: Instant, expiry: Instant, _ note: Note) {
+        self.tunnel = tunnel
+        self.note = note
+        self.side = side
+        self.since = since
+        self.expiry = expiry
+    }
+}
+
+/// Why a tunnel is held no longer though no connection has taken it.
+public enum HoldEnd: Hashable, Sendable {
+    /// Nobody came for it in time.
+    case expired
+    /// Others needed the room.
+    case noRoom
+}
+
+/// What hears of tunnels in a hold.
+public protocol TunnelHoldOwner<Note>: AnyObject {
+    associatedtype Note
+    /// The tunnel has ended, and its TCP was reset: for the log, the books and whoever waits for its end.
+    func holdEnded(_ entry: HeldEntry<Note>, _ end: HoldEnd)
+    /// The tunnel's TCP broke. It stays in the hold; a client resumes it to say so, a gateway takes it out.
+    func heldStreamBroken(_ entry: HeldEntry<Note>)
+}
+
+/// Keeps tunnels while no connection carries them.
+///
+/// TCP goes on filling the ring of each up to its bound, so that a program that writes is not held up before it must be; the
+/// end of TCP is not missed. When there is no room left, the tunnels that are held longest end.
+public final class TunnelHold<Note>: TimerHandler {
+    /// What bounds the memory.
+    public struct Limits: Hashable, Sendable {
+        /// Tunnels at once.
+        public var count: Int
+        /// Bytes in the rings of all of them.
+        public var memory: Int
+
+        /// Creates bounds.
+        public init(count: Int, memory: Int) {
+            self.count = count
+            self.memory = memory
+        }
+    }
+
+    private let loop: EventLoop
+    private weak var owner: (any TunnelHoldOwner<Note>)?
+    private var timer: TimerHandle?
+    private var entries: [ResumptionID: HeldEntry<Note>] = [:]
+    private var bySide: [ObjectIdentifier: HeldEntry<Note>] = [:]
+    /// Bounds, looked at once a second.
+    public var limits: Limits
+
+    /// Creates a hold without tunnels.
+    public init(_ limits: Limits, on loop: EventLoop) {
+        self.limits = limits
+        self.loop = loop
+    }
+
+    /// Who hears of what happens to the tunnels.
+    public func setOwner(_ owner: any TunnelHoldOwner<Note>) { self.owner = owner }
+
+    /// Tunnels that are held.
+    public var count: Int { entries.count }
+    /// Bytes of memory in their rings.
+    public var memory: Int { entries.values.reduce(0) { $0 + $1.tunnel.memory } }
+    /// The tunnels, those that are held longest first.
+    public var all: [HeldEntry<Note>] { entries.values.sorted { $0.since < $1.since } }
+
+    /// Holds a tunnel for `linger`.
+    public func hold(_ tunnel: HeldTunnel, _ side: TunnelSide?, for linger: Interval, _ note: Note) {
+        let entry = HeldEntry(tunnel, side, since: loop.now, expiry: loop.now + linger, note)
+        entries[tunnel.id] = entry
+        if let side {
+            bySide[ObjectIdentifier(side)] = entry
+            side.mover = self
+            side.stream.isReading = tunnel.wantsBytes > 0
+        }
+        tunnel.ring.releaseUnusedMemory()
+        armTimer()
+    }
+
+    /// A tunnel that is held.
+    public subscript(id: ResumptionID) -> HeldEntry<Note>? { entries[id] }
+
+    /// Takes a tunnel out, for a connection.
+    public func take(_ id: ResumptionID) -> HeldEntry<Note>? {
+        guard let entry = entries.removeValue(forKey: id) else { return nil }
+        if let side = entry.side {
+            bySide[ObjectIdentifier(side)] = nil
+            side.mover = nil
+            side.stream.isReading = false
+        }
+        return entry
+    }
+
+    /// Takes all tunnels out, those that are held longest first.
+    public func takeAll() -> [HeldEntry<Note>] { all.compactMap { take($0.tunnel.id) } }
+
+    /// Ends a tunnel without a word to the owner: TCP is reset.
+    public func abort(_ id: ResumptionID) { take(id)?.side?.stream.abort() }
+
+    /// Ends all tunnels: TCP is reset.
+    public func close() {
+        for id in Array(entries.keys) { abort(id) }
+        if let timer { loop.removeTimer(timer) }
+        timer = nil
+    }
+
+    // MARK: - Bounds
+
+    private func armTimer() {
+        guard timer == nil else { return }
+        let timer = loop.addTimer(self)
+        self.timer = timer
+        loop.arm(timer, at: loop.now + .seconds(1))
+    }
+
+    /// For the loop.
+    public func timerFired(_ timer: TimerHandle, at now: Instant) {
+        for entry in entries.values.filter({ $0.expiry <= now }) { end(entry, .expired) }
+        makeRoom()
+        if entries.isEmpty {
+            loop.removeTimer(timer)
+            self.timer = nil
+        } else {
+            loop.arm(timer, at: now + .seconds(1))
+        }
+    }
+
+    private func makeRoom() {
+        var (count, memory) = (self.count, self.memory)
+        guard count > limits.count || memory > limits.memory else { return }
+        for entry in all {
+            guard count > limits.count || memory > limits.memory else { return }
+            count -= 1
+            memory -= entry.tunnel.memory
+            end(entry, .noRoom)
+        }
+    }
+
+    private func end(_ entry: HeldEntry<Note>, _ reason: HoldEnd) {
+        abort(entry.tunnel.id)
+        owner?.holdEnded(entry, reason)
+    }
+}
+
+extension TunnelHold: TunnelSideMover {
+    func readable(_ side: TunnelSide) {
+        guard let tunnel = bySide[ObjectIdentifier(side)]?.tunnel else { return }
+        guard tunnel.wantsBytes > 0 else { return side.stream.isReading = false }
+        switch side.read(into: tunnel.ring) {
+        case .bytes, .wouldBlock: break
+        case .endOfStream: tunnel.finArrived()
+        case .failed: failed(side)
+        }
+    }
+
+    // Nothing is written while there is no connection.
+    func writable(_ side: TunnelSide) {}
+
+    func failed(_ side: TunnelSide) {
+        guard let entry = bySide.removeValue(forKey: ObjectIdentifier(side)) else { return }
+        entry.side = nil
+        side.stream.abort()
+        entry.tunnel.resetArrived()
+        owner?.heldStreamBroken(entry)
+    }
+}
+
+@available(*, unavailable)
+extension TunnelHold: Sendable {}
+@available(*, unavailable)
+extension HeldEntry: Sendable {}

@@ -1,0 +1,87 @@
+public import EventLoop
+import Glibc
+import Primitives
+import Tunnel
+
+/// Who moves the bytes of a tunnel's local side at present: a connection's driver, or the hold between two connections.
+protocol TunnelSideMover: AnyObject {
+    /// Bytes, the end or an error can be read.
+    func readable(_ side: TunnelSide)
+    /// A write that was blocked can go on.
+    func writable(_ side: TunnelSide)
+    /// The stream is broken.
+    func failed(_ side: TunnelSide)
+}
+
+/// The local side of one tunnel: a TCP connection or a pair of pipes, whichever connection carries the tunnel.
+public final class TunnelSide: ByteStreamHandler {
+    /// Bytes read at once from a stream whose bytes are filtered.
+    static let filteredReadSize = 16 * 1024
+
+    /// Which tunnel of its present connection; nil while it has none.
+    var id: TunnelID?
+    let stream: ByteStream
+    private let filter: (any IngressFilter)?
+    weak var mover: (any TunnelSideMover)?
+
+    init(_ id: TunnelID, _ stream: ByteStream, _ filter: (any IngressFilter)?, mover: any TunnelSideMover) {
+        self.id = id
+        self.stream = stream
+        self.filter = filter
+        self.mover = mover
+        stream.setHandler(self)
+        stream.watchForReset()
+    }
+
+    /// Reads into the free part of `ring` what the filter admits.
+    func read(into ring: ByteRing) -> ByteStream.ReadOutcome {
+        guard let filter else { return stream.read(into: ring) }
+        var buffer = [UInt8](repeating: 0, count: min(ring.freeSpace, Self.filteredReadSize))
+        var region = buffer.mutableSpan
+        let outcome = stream.read(into: &region)
+        guard case .bytes(let count) = outcome else { return outcome }
+        switch filter.admit(buffer.span.extracting(0..<count)) {
+        case .bytes(let admitted): _ = ring.append(buffer.span.extracting(0..<admitted))
+        case .violation: return .failed(SystemError(.read, code: EPROTO))
+        }
+        return outcome
+    }
+
+    /// What is left of a side whose loop has let go of it: to be taken up by another one.
+    public struct Remains: Sendable {
+        let stream: ByteStream.Remains
+    }
+
+    /// Lets the loop go of the stream, which stays open. Only for sides without a filter, as those of a gateway are.
+    public func surrender() -> Remains? {
+        mover = nil
+        return stream.surrender().map(Remains.init)
+    }
+
+    /// Takes up a side that another loop has let go of.
+    public init(_ remains: Remains, on loop: EventLoop) {
+        id = nil
+        stream = ByteStream(remains.stream, on: loop)
+        filter = nil
+        stream.setHandler(self)
+        stream.watchForReset()
+    }
+
+    /// Closes the stream such that a TCP peer gets a reset.
+    public func abort() { stream.abort() }
+
+    func finishWriting() {
+        do throws(SystemError) {
+            try stream.shutdownWrite()
+        } catch {
+            mover?.failed(self)
+        }
+    }
+
+    /// For the stream.
+    public func streamReadable(_ stream: ByteStream) { mover?.readable(self) }
+    /// For the stream.
+    public func streamWritable(_ stream: ByteStream) { mover?.writable(self) }
+    /// For the stream.
+    public func streamBroken(_ stream: ByteStream) { mover?.failed(self) }
+}

@@ -1,0 +1,124 @@
+import Driver
+import EventLoop
+import Logging
+import Primitives
+import Tunnel
+
+/// How long there has been no connection for tunnels that are up, and what people were told of it.
+struct Outage {
+    /// The first report of an outage; further ones come each time it has lasted twice as long.
+    static let firstReport = Interval.seconds(10)
+
+    /// When the tunnels lost their connection; nil while there is none that waits.
+    var began: Instant?
+    /// When the next report is due.
+    var nextReport = Instant.origin
+    /// Tunnels that wait for the gateway's answer.
+    var unanswered = 0
+    /// Tunnels that go on.
+    var resumed = 0
+    /// Tunnels that the gateway had no more.
+    var lost = 0
+}
+
+/// Tunnels whose connection is gone: they wait here for the next one.
+extension GatewayLink: TunnelHoldOwner {
+    /// Bounds what tunnels without a connection cost: as many as a process can have descriptors, and 512 MiB of what programs have sent.
+    static let holdLimits = TunnelHold<TunnelNote>.Limits(count: 65_536, memory: 512 << 20)
+
+    /// A connection has lost a tunnel that can go on with another one.
+    func hold(_ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: TunnelNote, from session: LinkSession) {
+        held.hold(tunnel, side, for: tunnel.linger, note)
+        if outage.began == nil {
+            // It began when the gateway was heard for the last time.
+            outage = Outage(began: session.lastContact, nextReport: session.lastContact + Outage.firstReport)
+            armOutage(at: max(outage.nextReport, loop.now))
+        }
+        // Where another connection is up, the tunnels go on there at the end of this turn.
+        if let current = self.session, current !== session, current.isAcceptingTunnels { armOutage(at: loop.now) }
+    }
+
+    /// All tunnels ask for their continuation in one flight.
+    func resumeHeld(on session: LinkSession) {
+        let entries = held.takeAll()
+        guard !entries.isEmpty else { return }
+        outage.unanswered += entries.count
+        for entry in entries { session.resume(entry) }
+    }
+
+    func tunnelResumed() {
+        outage.resumed += 1
+        tunnelAnswered()
+    }
+
+    /// The gateway cannot go on with a tunnel: its program got a reset.
+    func tunnelLost(_ failure: TunnelFailure) {
+        outage.lost += 1
+        log.debug("a tunnel cannot go on: \(failure)")
+        tunnelAnswered()
+    }
+
+    /// The answer has to come on another connection.
+    func resumptionPostponed() { outage.unanswered = max(0, outage.unanswered - 1) }
+
+    private func tunnelAnswered() {
+        outage.unanswered = max(0, outage.unanswered - 1)
+        guard outage.unanswered == 0, held.count == 0, let began = outage.began else { return }
+        let seconds = Self.seconds(loop.now - began)
+        if outage.lost == 0 {
+            log.notice("\(Self.tunnels(outage.resumed)) on after \(seconds)")
+        } else {
+            let reset = outage.lost == 1 ? "1 was reset" : "\(outage.lost) were reset"
+            log.warning(
+                "\(Self.tunnels(outage.resumed)) on after \(seconds); \(reset), because the gateway has them no more")
+        }
+        outage = Outage()
+        armOutage(at: nil)
+    }
+
+    func tellOfOutage(at now: Instant) {
+        if let session, session.isAcceptingTunnels { resumeHeld(on: session) }
+        guard let began = outage.began else { return }
+        if held.count == 0, outage.unanswered == 0 {
+            outage = Outage()
+            return
+        }
+        if now >= outage.nextReport {
+            let count = held.count + outage.unanswered
+            log.warning("gateway silent for \(Self.seconds(now - began)), \(count) tunnels held")
+            outage.nextReport = now + (now - began)
+        }
+        armOutage(at: outage.nextReport)
+    }
+
+    private func armOutage(at instant: Instant?) {
+        if let outageTimer { loop.arm(outageTimer, at: instant) }
+    }
+
+    /// Ends what is held: the process, or the hope, is at its end.
+    func abortHeld() {
+        for entry in held.all {
+            held.abort(entry.tunnel.id)
+            entry.note.follower?.tunnelEnded(.reset)
+        }
+    }
+
+    func holdEnded(_ entry: HeldEntry<TunnelNote>, _ end: HoldEnd) {
+        let destination = entry.tunnel.destination.map { "\($0)" } ?? "-"
+        switch end {
+        case .expired: log.warning("the tunnel to \(destination) was reset: the gateway was away for too long")
+        case .noRoom: log.warning("the tunnel to \(destination) was reset: too many tunnels wait for the gateway")
+        }
+        entry.note.follower?.tunnelEnded(.reset)
+    }
+
+    // The gateway is told when there is a connection again.
+    func heldStreamBroken(_ entry: HeldEntry<TunnelNote>) { entry.note.follower?.tunnelEnded(.reset) }
+
+    private static func seconds(_ interval: Interval) -> String {
+        let tenths = interval.milliseconds / 100
+        return tenths < 100 ? "\(tenths / 10).\(tenths % 10) s" : "\(tenths / 10) s"
+    }
+
+    private static func tunnels(_ count: Int) -> String { count == 1 ? "1 tunnel goes" : "\(count) tunnels go" }
+}
