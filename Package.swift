@@ -67,6 +67,7 @@ let package = Package(
         room("Tunnel", ["Primitives", "QUIC", "HTTP3", deque]),
         room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", deque, heap]),
         room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
+        room("Keeper", ["Primitives", "EventLoop", "CSockets"]),
         room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
         room("Configuration", ["Primitives", "Cryptography"]),
         room("Telemetry", ["Primitives", "QUIC", logging]),
@@ -105,6 +106,7 @@ let package = Package(
         tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
         .target(name: "CFaults", path: "Tests/CFaults"),
         tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
+        tests("KeeperTests", ["Keeper", "EventLoop", "CSockets", "Primitives"]),
         tests("ConfigurationTests", ["Configuration", "Cryptography", "Primitives"]),
         tests("TelemetryTests", ["Telemetry", "Primitives", logging]),
         tests(

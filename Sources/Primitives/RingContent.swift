@@ -231,7 +231,11 @@ extension RingContent {
         if storage.capacity > 0 { move(toCapacity: storage.capacity) } else { tellJournal() }
     }
 
-    private func tellJournal() {
+    private func tellJournal() { if memory != nil { writeJournal() } }
+
+    /// Not inlined: it would burden a ring on the heap.
+    @inline(never)
+    private func writeJournal() {
         guard let memory else { return }
         // Unsafe: the address is for the owner of the memory, who follows where it is used.
         memory.ringChanged(

@@ -10,7 +10,9 @@ enum House {
 
     private static let transport: Set<String> = ["Primitives", "Cryptography", "TLS"]
     private static let protocols: Set<String> = transport.union(["QUIC", "HTTP3", "Tunnel"])
-    private static let roles: Set<String> = protocols.union(["EventLoop", "Driver", "Configuration", "Telemetry"])
+    private static let roles: Set<String> = protocols.union([
+        "EventLoop", "Keeper", "Driver", "Configuration", "Telemetry",
+    ])
     /// Modules of swift-collections.
     private static let collections: Set<String> = ["deque", "heap"]
     /// What talks to the operating system, and may share state between threads.
@@ -26,6 +28,7 @@ enum House {
         "Tunnel": Room(mayImport: transport.union(["QUIC", "HTTP3"]).union(collections)),
         "Simulator": Room(mayImport: protocols.union(collections)),
         "EventLoop": Room(mayImport: collections.union(["Primitives", "CEvent", "CSockets"]), systemModules: system),
+        "Keeper": Room(mayImport: ["Primitives", "EventLoop", "CSockets"], systemModules: system),
         "Driver": Room(
             mayImport: protocols.union(["EventLoop", "Telemetry"]).union(collections), systemModules: system),
         "Configuration": Room(mayImport: ["Primitives", "Cryptography"], systemModules: system),
@@ -61,6 +64,7 @@ enum House {
         ("Sources/Cryptography/", "wraps libcrypto"),
         ("Sources/TLS/", "wraps libssl"),
         ("Sources/EventLoop/", "wraps libevent and sockets"),
+        ("Sources/Keeper/", "memory and descriptors that outlive a process"),
         ("Sources/Primitives/ByteRing.swift", "the ring that system calls fill and drain"),
         ("Sources/Primitives/RingContent.swift", "the ring's state, which lends its memory"),
         ("Sources/Primitives/RingStorage.swift", "the ring's memory"),

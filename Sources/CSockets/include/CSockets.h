@@ -172,4 +172,66 @@ int gw_netlink_dump(int fd, int what, uint32_t sequence);
 /// One datagram of messages from the kernel. ENOBUFS: some were lost; EMSGSIZE: this one was longer than the buffer.
 intptr_t gw_netlink_receive(int fd, void *buffer, size_t capacity);
 
+// MARK: What outlives a process (Keeping.c)
+
+/// Memory in a descriptor, `size` bytes without a page in it, which nobody can make shorter or longer any more.
+int gw_memory_open(const char *name, uint64_t size);
+/// Makes memory that is shorter as long as it should be. Returns how long it was.
+int64_t gw_memory_extend(int fd, uint64_t size);
+/// Shares the memory into this process. NULL: `*error` tells why.
+void *gw_memory_map(int fd, uint64_t size, int *error);
+int gw_memory_unmap(void *base, uint64_t size);
+/// Gives the pages of a range back to the system; they read as zeros.
+int gw_memory_punch(int fd, uint64_t offset, uint64_t length);
+
+/// Stores a word behind everything that was stored before, and before everything that will be: for those who read the
+/// memory after this process was killed between two instructions.
+static inline void gw_publish(void *place, uint64_t value) {
+    __atomic_store_n((uint64_t *)place, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/// What the kernel counts of a TCP connection, at one moment.
+typedef struct gw_tcp_counters {
+    uint64_t received;   // tcpi_bytes_received
+    uint64_t acknowledged;   // tcpi_bytes_acked
+    uint32_t unread;   // SIOCINQ
+    uint32_t unacknowledged;   // SIOCOUTQ
+    uint8_t state;   // TCP_ESTABLISHED and so on
+    uint8_t has_error;
+} gw_tcp_counters;
+
+/// EAGAIN: they changed whenever one looked.
+int gw_tcp_count(int fd, gw_tcp_counters *out);
+/// Urgent bytes stay where they are in the stream, so that every byte is read and counted.
+int gw_tcp_keep_urgent_bytes(int fd);
+/// A number that no other socket gets while the system runs.
+int gw_socket_cookie(int fd, uint64_t *cookie);
+
+enum { GW_MOST_DESCRIPTORS = 253 };   // SCM_MAX_FD
+
+/// Two connected ends over which messages and descriptors go, in order; non-blocking.
+int gw_channel_open(int ends[2]);
+/// Sends one message with up to GW_MOST_DESCRIPTORS descriptors.
+intptr_t gw_channel_send(int fd, const void *bytes, size_t count, const int *descriptors, int descriptor_count);
+/// Receives one message; 0 is the end of the channel. `*descriptor_count` is the room before and the number after.
+intptr_t gw_channel_receive(int fd, void *bytes, size_t capacity, int *descriptors, int *descriptor_count);
+/// A datagram socket connected to a path or, after '@', an abstract name.
+int gw_notify_connect(const char *path);
+/// Blocks until one of up to two descriptors is readable, for `milliseconds` at most (-1: any time). Returns which (1, 2, 3 or 0).
+int gw_wait_readable(int first, int second, int milliseconds);
+
+/// Opens a program for `gw_spawn`; it is the same one whatever becomes of the path.
+int gw_program_open(const char *path);
+/// Starts a program in a process group of its own. `inherited` stays open in it, `environment` is all of its environment.
+int gw_spawn(int program, char *const arguments[], char *const environment[], int inherited);
+/// A descriptor that becomes readable when the process has ended.
+int gw_process_watch(int pid);
+/// Takes the end of a process: 0 while it runs, else 1 and `*status`: what it exited with, or the negated signal.
+int gw_process_end(int pid, int *status);
+int gw_process_signal(int pid, int signal);
+/// Makes this process die when the process that started it does. ESRCH: it has died already, or is not `parent`.
+int gw_die_with_parent(int parent);
+int gw_close_on_exec(int fd);
+
 #endif
