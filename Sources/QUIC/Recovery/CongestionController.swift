@@ -29,6 +29,12 @@ struct CongestionController: Equatable, Sendable {
     static let maximumWindow = 1 << 28
     /// Datagrams of room with which a window still counts as filled: less than a burst is not worth waking up for.
     static let filledSlackDatagrams = 3
+    /// A path whose rate grows by this part in a round of conservative slow start, in which the window grows by twice as
+    /// much, is not full: its round-trip time rose for another reason.
+    static let growthOfUnfilledPath = 8
+    /// How far conservative slow start goes beyond the window that fits the path, as a fraction: it has to see the round-trip
+    /// time stay risen, and the queue has to hold the rest.
+    static let conservativeLimit = (over: 8, under: 5)
 
     /// The window in bytes.
     private(set) var window: Int
@@ -42,6 +48,8 @@ struct CongestionController: Equatable, Sendable {
     private var datagramSize: Int
     private var avoidance: Avoidance
     private var hyStart = HyStart()
+    /// The fitting window at the beginning of this round of conservative slow start.
+    private var fittingBefore: Int?
     /// When the recovery period began; packets sent until then do not reduce the window again.
     private var recoveryStart: Instant?
     private var undo: Undo?
@@ -143,8 +151,11 @@ struct CongestionController: Equatable, Sendable {
         acknowledgedNow.newestSent = max(acknowledgedNow.newestSent ?? sentAt, sentAt)
     }
 
-    /// Moves the window for the packets taken since the last call. `sample` is the round-trip time the ACK gave, if any.
-    mutating func acknowledgementsProcessed(rtt: RTTEstimator, sample: Interval?, at now: Instant) {
+    /// Moves the window for the packets taken since the last call. `sample` is the round-trip time the ACK gave, if any;
+    /// `fitting` the window that fills the path and leaves its queue nearly empty, as far as that is known.
+    mutating func acknowledgementsProcessed(
+        rtt: RTTEstimator, sample: Interval?, fitting: Int? = nil, at now: Instant
+    ) {
         let acknowledged = acknowledgedNow
         acknowledgedNow = Acknowledged()
         guard let newestSent = acknowledged.newestSent, acknowledged.bytes > 0 else { return }
@@ -153,7 +164,7 @@ struct CongestionController: Equatable, Sendable {
             self.trial = trial.acknowledged >= trial.goal ? nil : trial
         }
         if isInSlowStart {
-            growInSlowStart(acknowledged, newestSent: newestSent, sample: sample, at: now)
+            growInSlowStart(acknowledged, newestSent: newestSent, sample: sample, fitting: fitting, at: now)
         } else {
             growInAvoidance(acknowledged, newestSent: newestSent, rtt: rtt, at: now)
         }
@@ -210,6 +221,8 @@ struct CongestionController: Equatable, Sendable {
     /// has been acknowledged a sign of congestion means that the network is not what it was: what was acknowledged since
     /// then is all that is known (careful resume: reconnaissance, then unvalidated, then validated or safe retreat).
     mutating func restore(_ remembered: Int) {
+        // One that was restored and not confirmed since is as cautious as can be.
+        if trial != nil { return }
         let start = max(Self.initialWindow(datagramSize: datagramSize), remembered / 2)
         // A window that slow start is still opening is no limit of the network: a standby that only answered challenges
         // begins its first use at full speed.
@@ -231,19 +244,43 @@ struct CongestionController: Equatable, Sendable {
     // MARK: The window
 
     private mutating func growInSlowStart(
-        _ acknowledged: Acknowledged, newestSent: Instant, sample: Interval?, at now: Instant
+        _ acknowledged: Acknowledged, newestSent: Instant, sample: Interval?, fitting: Int?, at now: Instant
     ) {
         if let sample {
+            let roundsLeft = hyStart.conservativeRoundsLeft
             hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
             if hyStart.phase == .finished, slowStartThreshold == .max {
                 slowStartThreshold = window
                 return
             }
+            if hyStart.conservativeRoundsLeft != roundsLeft {
+                if let fitting, isFull(fitting) { return endSlowStart(at: fitting) }
+                fittingBefore = hyStart.conservativeRoundsLeft == nil ? nil : fitting
+            }
         }
         // RFC 9002 §7.8: an underused window does not grow. Doubling needs half of it in use.
         guard let halfFilledAt, halfFilledAt >= newestSent else { return }
         let grown = window.addingSaturating(hyStart.growth(for: acknowledged.bytes))
-        window = min(min(grown, max(slowStartThreshold, window)), Self.maximumWindow)
+        var limit = slowStartThreshold
+        if let fitting, hyStart.conservativeRoundsLeft != nil {
+            limit = min(
+                limit, fitting.multiplyingSaturating(Self.conservativeLimit.over) / Self.conservativeLimit.under)
+        }
+        window = min(min(grown, max(limit, window)), Self.maximumWindow)
+    }
+
+    /// Whether the path delivered hardly more in the last round than before it, though more was under way.
+    private func isFull(_ fitting: Int) -> Bool {
+        guard let fittingBefore, fitting < window else { return false }
+        return fitting - fittingBefore < fittingBefore / Self.growthOfUnfilledPath
+    }
+
+    /// The round-trip time has risen and stays risen: the path is full, and what is more in flight stands in its queue. To
+    /// go on from here would end in a loss of as much as the queue lacks, and an application that waits for it.
+    private mutating func endSlowStart(at fitting: Int) {
+        window = max(fitting, Self.initialWindow(datagramSize: datagramSize))
+        slowStartThreshold = window
+        hyStart.finish()
     }
 
     private mutating func growInAvoidance(

@@ -4,6 +4,10 @@ import Primitives
 ///
 /// Rounds are told apart by time: a round ends when a packet that was sent after its beginning is acknowledged.
 /// Because sending is paced, the increase per ACK is not limited (RFC 9406 §4.3: L is infinite).
+///
+/// RFC 9406 §4.2 compares the minimum of a whole round. A paced sender fills the queue evenly over a round, whose first
+/// packets find it as the last round left it: the minimum would rise a round late, when the window has doubled once more.
+/// So as many samples as RFC 9406 asks for are enough when they follow each other, wherever in the round they are.
 struct HyStart: Equatable, Sendable {
     /// The smallest rise of the round-trip time that ends slow start (RFC 9406 §4.3: MIN_RTT_THRESH).
     static let minimumThreshold = Interval.milliseconds(4)
@@ -11,8 +15,10 @@ struct HyStart: Equatable, Sendable {
     static let maximumThreshold = Interval.milliseconds(16)
     /// The part of the last round's minimum that is the threshold between the two (MIN_RTT_DIVISOR).
     static let thresholdDivisor: Int64 = 8
-    /// Samples needed in a round before it is judged (N_RTT_SAMPLE).
-    static let samplesPerRound = 8
+    /// Samples in a row that make a rise (N_RTT_SAMPLE).
+    static let samplesOfRise = 8
+    /// ACKs that these come in at least: one alone may have been held up.
+    static let acknowledgementsOfRise = 3
     /// How much slower than slow start the window grows in conservative slow start (CSS_GROWTH_DIVISOR).
     static let conservativeGrowthDivisor = 4
     /// Rounds of conservative slow start before congestion avoidance (CSS_ROUNDS).
@@ -40,6 +46,19 @@ struct HyStart: Equatable, Sendable {
     private var lastRoundMinimum: Interval?
     private var roundMinimum: Interval?
     private var sampleCount = 0
+    private var rise: Rise?
+
+    /// Samples in a row above the minimum of the last round.
+    private struct Rise: Equatable, Sendable {
+        var minimum: Interval
+        var samples = 0
+        var acknowledgements = 0
+    }
+
+    /// Rounds of conservative slow start that are still to come; nil while slow start is none.
+    var conservativeRoundsLeft: Int? {
+        if case .conservative(_, let roundsLeft) = phase { roundsLeft } else { nil }
+    }
 
     /// Ends the watch: the first congestion event came before the rise was seen.
     mutating func finish() {
@@ -61,8 +80,10 @@ struct HyStart: Equatable, Sendable {
             endConservativeRound()
             beginRound(at: now)
         }
-        take(rtt, packets: packets)
-        judge()
+        let samples = max(1, packets / Self.packetsPerSample)
+        roundMinimum = roundMinimum.map { min($0, rtt) } ?? rtt
+        sampleCount = sampleCount.addingSaturating(samples)
+        judge(rtt, samples: samples, at: now)
     }
 
     private mutating func beginRound(at now: Instant) {
@@ -70,29 +91,41 @@ struct HyStart: Equatable, Sendable {
         lastRoundMinimum = roundMinimum
         roundMinimum = nil
         sampleCount = 0
+        rise = nil
     }
 
-    private mutating func take(_ rtt: Interval, packets: Int) {
-        roundMinimum = roundMinimum.map { min($0, rtt) } ?? rtt
-        sampleCount = sampleCount.addingSaturating(max(1, packets / Self.packetsPerSample))
-    }
-
-    private mutating func judge() {
-        guard sampleCount >= Self.samplesPerRound, let roundMinimum else { return }
+    private mutating func judge(_ rtt: Interval, samples: Int, at now: Instant) {
         switch phase {
         case .standard:
-            guard let lastRoundMinimum else { return }
-            let threshold = max(
-                Self.minimumThreshold, min(lastRoundMinimum / Self.thresholdDivisor, Self.maximumThreshold))
-            if roundMinimum >= lastRoundMinimum + threshold {
-                phase = .conservative(baseline: roundMinimum, roundsLeft: Self.conservativeRounds)
-            }
+            note(rtt, samples: samples)
+            guard let rise, rise.samples >= Self.samplesOfRise,
+                rise.acknowledgements >= Self.acknowledgementsOfRise
+            else { return }
+            // The rounds to come count from here: a whole one shows whether the rise lasts.
+            beginRound(at: now)
+            phase = .conservative(baseline: rise.minimum, roundsLeft: Self.conservativeRounds)
         case .conservative(let baseline, _):
             // RFC 9406 §4.2: the rise was a jitter, slow start goes on.
-            if roundMinimum < baseline { phase = .standard }
+            guard sampleCount >= Self.samplesOfRise, let roundMinimum, roundMinimum < baseline else { return }
+            phase = .standard
         case .finished:
             break
         }
+    }
+
+    private mutating func note(_ rtt: Interval, samples: Int) {
+        guard let lastRoundMinimum else { return }
+        let threshold = max(
+            Self.minimumThreshold, min(lastRoundMinimum / Self.thresholdDivisor, Self.maximumThreshold))
+        guard rtt >= lastRoundMinimum + threshold else {
+            rise = nil
+            return
+        }
+        var rise = rise ?? Rise(minimum: rtt)
+        rise.minimum = min(rise.minimum, rtt)
+        rise.samples = rise.samples.addingSaturating(samples)
+        rise.acknowledgements += 1
+        self.rise = rise
     }
 
     private mutating func endConservativeRound() {

@@ -37,13 +37,10 @@ struct NetworkMemory: Equatable {
 
     /// Enters what a path carried that is left; ports do not matter, a NAT changes them.
     mutating func remember(_ path: NetworkPath, at now: Instant) {
-        guard let minimum = path.rtt.minimum, path.lastSent != nil else { return }
+        guard let entry = path.books.entry(at: now) else { return }
         known.removeAll { $0.local == path.local.ip && $0.remote == path.remote.ip }
         if known.count == Self.maximumEntries { known.removeFirst() }
-        known.append(
-            Known(
-                local: path.local.ip, remote: path.remote.ip,
-                entry: Entry(window: path.congestion.window, minimumRTT: minimum, leftAt: now)))
+        known.append(Known(local: path.local.ip, remote: path.remote.ip, entry: entry))
     }
 
     /// What the network between two addresses carried; nil when it was never left.

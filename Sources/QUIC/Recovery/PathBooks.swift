@@ -71,7 +71,9 @@ struct PathBooks {
         lastSent = packet.timeSent
         if packet.ecn == .ect0 { ecn.markedPacketSent() }
         guard packet.kind.isInFlight else { return RateSampler.Mark() }
-        let mark = deliveryRate.packetSent(bytesInFlight: bytesInFlight, at: packet.timeSent)
+        var mark = deliveryRate.packetSent(bytesInFlight: bytesInFlight, at: packet.timeSent)
+        // A challenge on a standby says nothing of what the path carries.
+        if case .probe(mtu: nil) = packet.kind { mark.isApplicationLimited = true }
         bytesInFlight += packet.size
         congestion.packetSent(size: packet.size, bytesInFlight: bytesInFlight, at: packet.timeSent)
         pacer.sent(packet.size, at: packet.timeSent)
@@ -96,10 +98,33 @@ struct PathBooks {
     /// Ends the entries of one ACK. `sample` is the round-trip time it gave this path, if it did.
     mutating func acknowledgementsProcessed(sample: Interval?, at now: Instant) {
         if let sample { recall(sample, at: now) }
-        congestion.acknowledgementsProcessed(rtt: rtt, sample: sample, at: now)
         deliveryRate.acknowledgementsProcessed(minimumRTT: rtt.minimum, at: now)
+        congestion.acknowledgementsProcessed(
+            rtt: rtt, sample: sample, fitting: fittingWindow, at: now)
         adjustPacer(at: now)
     }
+
+    /// The part of the shortest round trip that may pass in the queue, and the least time: enough to keep the path busy
+    /// while acknowledgements come in batches.
+    static let queueShare: Int64 = 4
+    static let shortestQueue = Interval.milliseconds(10)
+
+    /// The window that fills the path and leaves its queue nearly empty: what it delivers in its shortest round trip and a
+    /// little more. Nil before anything is known.
+    private var fittingWindow: Int? {
+        guard let minimum = rtt.minimum, let rate = deliveryRate.capacity else { return nil }
+        let time = minimum + max(minimum / Self.queueShare, Self.shortestQueue)
+        return Int(saturating: Double(rate.bitsPerSecond) / 8 * time.seconds)
+    }
+
+    /// What is worth remembering of the network; nil while it has carried nothing.
+    func entry(at now: Instant) -> NetworkMemory.Entry? {
+        guard let minimum = rtt.minimum, lastSent != nil else { return nil }
+        return NetworkMemory.Entry(window: carriedWindow, minimumRTT: minimum, leftAt: now)
+    }
+
+    /// The window to come back with: what the path has carried, not what its queue has held besides.
+    var carriedWindow: Int { min(congestion.window, fittingWindow ?? .max) }
 
     /// Enters how long a challenge took to be answered: the first thing that is known of a new path's round-trip time. The
     /// peer does not delay the answer, and without it probes would wait for the time that a path of 333 ms needs.
@@ -132,7 +157,7 @@ struct PathBooks {
     mutating func returned(at now: Instant) {
         isLeft = false
         guard let lastSent, now - lastSent > Self.restLimit else { return }
-        congestion.restore(congestion.window)
+        congestion.restore(carriedWindow)
         if now - lastSent > Self.proofLimit {
             mtu = MTUDiscovery(ceiling: mtu.ceiling)
             congestion.datagramSizeChanged(to: mtu.currentSize)
@@ -143,7 +168,7 @@ struct PathBooks {
 
     /// The path works again after an outage.
     mutating func silenceEnded(at now: Instant) {
-        congestion.restore(congestion.window)
+        congestion.restore(carriedWindow)
         adjustPacer(at: now)
     }
 

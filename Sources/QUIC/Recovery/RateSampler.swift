@@ -30,9 +30,8 @@ struct RateSampler: Equatable, Sendable {
     private var firstSentTime: Instant = .origin
     /// Samples are application-limited until this much is delivered.
     private var applicationLimitedUntil: UInt64?
-    private var best: BitRate?
-    private var priorBest: BitRate?
-    private var bestSince: Instant = .origin
+    private var best = Best()
+    private var bestUnlimited = Best()
     /// The packet acknowledged now that left last.
     private var candidate: Candidate?
 
@@ -41,11 +40,33 @@ struct RateSampler: Equatable, Sendable {
         var timeSent: Instant
     }
 
-    /// The best recent sample: what the path can carry, as far as it was used.
-    var estimate: BitRate? {
-        guard let best else { return priorBest }
-        return priorBest.map { max($0, best) } ?? best
+    /// The best sample of late.
+    private struct Best: Equatable, Sendable {
+        private var best: BitRate?
+        private var priorBest: BitRate?
+        private var since: Instant = .origin
+
+        var value: BitRate? {
+            guard let best else { return priorBest }
+            return priorBest.map { max($0, best) } ?? best
+        }
+
+        mutating func age(at now: Instant) {
+            guard now - since >= RateSampler.bestLifetime / 2 else { return }
+            priorBest = best ?? priorBest
+            best = nil
+            since = now
+        }
+
+        mutating func take(_ rate: BitRate) { best = best.map { max($0, rate) } ?? rate }
     }
+
+    /// The best recent sample: what the path can carry, as far as it was used.
+    var estimate: BitRate? { best.value }
+
+    /// The best recent sample of times in which there was more to send than the window allowed: what the path carries. Nil
+    /// while it was never used like that.
+    var capacity: BitRate? { bestUnlimited.value }
 
     /// Notes that there is nothing to send though the window has room: samples until then say little.
     mutating func applicationLimited(bytesInFlight: Int) {
@@ -92,13 +113,14 @@ struct RateSampler: Equatable, Sendable {
     }
 
     private mutating func take(_ rate: BitRate, at now: Instant) {
-        if now - bestSince >= Self.bestLifetime / 2 {
-            priorBest = best ?? priorBest
-            best = nil
-            bestSince = now
+        best.age(at: now)
+        if isLatestApplicationLimited {
+            // A limited sample counts only when it is better than what is known.
+            if let estimate, rate < estimate { return }
+        } else {
+            bestUnlimited.age(at: now)
+            bestUnlimited.take(rate)
         }
-        // A limited sample counts only when it is better than what is known.
-        if isLatestApplicationLimited, let estimate, rate < estimate { return }
-        best = best.map { max($0, rate) } ?? rate
+        best.take(rate)
     }
 }

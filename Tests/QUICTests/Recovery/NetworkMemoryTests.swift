@@ -93,11 +93,27 @@ import Testing
     func returned() {
         let path = used(1)
         path.books.congestion.restore(400_000)
+        path.books.congestion.packetAcknowledged(size: 200_000, sentAt: start)
+        path.books.congestion.acknowledgementsProcessed(rtt: path.rtt, sample: nil, at: start)
         let before = path.congestion.window
         path.books.returned(at: start + .milliseconds(500))
         #expect(path.congestion.window == before)
         path.books.returned(at: start + .seconds(2))
         #expect(path.congestion.window == before / 2)
+    }
+
+    @Test("what was restored on a standby is still there when it is used later, however little a challenge delivered")
+    func restoredBeforeUse() throws {
+        var bench = DetectorBench()
+        bench.path.books.remembered = NetworkMemory.Entry(
+            window: 300_000, minimumRTT: .milliseconds(20), leftAt: at(0))
+        bench.send(at(0), kind: .probe(mtu: nil))
+        bench.path.books.probed(roundTrip: ms(20), at: at(20))
+        try bench.receive([0...0], at: at(40))
+        #expect(bench.path.deliveryRate.capacity == nil)
+        bench.path.books.returned(at: at(2_000))
+        #expect(bench.path.congestion.window == 150_000)
+        #expect(bench.path.congestion.slowStartThreshold == 300_000)
     }
 
     @Test("a standby that rested before its first use begins there as a new path does, without a limit to slow start")
