@@ -31,7 +31,7 @@ extension Connection {
         case .padding, .ping: break
         case .stream(let id, let offset, let data, let fin):
             try streams.receiveStream(id, offset: offset, data: payload.extracting(data), fin: fin, at: now)
-        case .ack(let ack): try ackReceived(ack, payload, in: space, at: now)
+        case .ack(let ack): try ackReceived(ack, payload, in: space, on: arrival.path, at: now)
         case .crypto(let offset, let data):
             try cryptoReceived(offset: offset, data: payload.extracting(data), in: space, at: now)
         case .maxData(let limit): streams.receiveMaxData(limit)

@@ -22,14 +22,15 @@ extension Connection {
     // MARK: Acknowledgements
 
     func ackReceived(
-        _ ack: AckFrame, _ payload: Span<UInt8>, in space: PacketSpace, at now: Instant
+        _ ack: AckFrame, _ payload: Span<UInt8>, in space: PacketSpace, on path: NetworkPath?, at now: Instant
     ) throws(TransportError) {
         let exponent = space.level == .oneRTT ? peerParameters?.ackDelayExponent ?? 3 : 0
         let delay = Interval.microseconds(
             Int64(clamping: ack.encodedDelay.multiplyingSaturating(1 << UInt64(min(exponent, 20)))))
         try space.loss.ackReceived(
-            ack, in: payload, ackDelay: delay, maxAckDelay: progress == .confirmed ? peerMaximumAckDelay : nil, at: now,
-            paths: paths, into: &ackOutcome)
+            ack, in: payload, ackDelay: delay, maxAckDelay: progress == .confirmed ? peerMaximumAckDelay : nil,
+            on: path,
+            at: now, paths: paths, into: &ackOutcome)
         guard ackOutcome.isProgress else { return }
         space.probesToSend = 0
         if space.level == .handshake { peerAcknowledgedHandshake = true }

@@ -83,10 +83,11 @@ struct LossDetector {
     /// Takes an ACK frame that arrived at `now`; `payload` is what it was decoded from.
     ///
     /// `ackDelay` is the frame's delay in time; `maxAckDelay` caps it, and is nil before the handshake is confirmed.
+    /// `arrival` is the path that it came on: of packets that left on another one it tells no round-trip time.
     /// - Throws: PROTOCOL_VIOLATION when it acknowledges a packet that was never sent.
     mutating func ackReceived(
-        _ ack: AckFrame, in payload: Span<UInt8>, ackDelay: Interval, maxAckDelay: Interval?, at now: Instant,
-        paths: NetworkPathTable, into outcome: inout AckOutcome
+        _ ack: AckFrame, in payload: Span<UInt8>, ackDelay: Interval, maxAckDelay: Interval?,
+        on arrival: NetworkPath?, at now: Instant, paths: NetworkPathTable, into outcome: inout AckOutcome
     ) throws(TransportError) {
         outcome.reset()
         // RFC 9000 §13.1: an acknowledgement of a packet that was not sent is a connection error.
@@ -109,7 +110,9 @@ struct LossDetector {
         }
         guard outcome.isProgress else { return }
         noteProgress(settling, paths: paths)
-        takeSample(ack, ackDelay: ackDelay, maxAckDelay: maxAckDelay, at: now, paths: paths, settling, into: &outcome)
+        takeSample(
+            ack, ackDelay: ackDelay, maxAckDelay: maxAckDelay, on: arrival, at: now, paths: paths, settling,
+            into: &outcome)
         validateECN(ack, at: now, paths: paths, settling, into: &outcome)
         // RFC 9002 appendix A.7: losses first, so that a window that shrinks does not grow by the same ACK.
         findLost(at: now, paths: paths, into: &outcome)
@@ -198,13 +201,14 @@ struct LossDetector {
         return nil
     }
 
-    /// RFC 9002 §5.1: a sample when the largest acknowledged packet is newly so and any newly so was ack-eliciting.
+    /// RFC 9002 §5.1: a sample when the largest acknowledged packet is newly so and any newly so was ack-eliciting. Out on
+    /// one path and back on another is the round trip of neither.
     private func takeSample(
-        _ ack: AckFrame, ackDelay: Interval, maxAckDelay: Interval?, at now: Instant, paths: NetworkPathTable,
-        _ settling: Settling, into outcome: inout AckOutcome
+        _ ack: AckFrame, ackDelay: Interval, maxAckDelay: Interval?, on arrival: NetworkPath?, at now: Instant,
+        paths: NetworkPathTable, _ settling: Settling, into outcome: inout AckOutcome
     ) {
         guard let largest = settling.largest, largest.number == ack.largestAcknowledged, settling.elicited,
-            let path = paths[largest.path]
+            let path = paths[largest.path], arrival?.lineage == path.lineage
         else { return }
         let sample = now - largest.timeSent
         // RFC 9002 §5.3: the delay of Initial packets is not used.

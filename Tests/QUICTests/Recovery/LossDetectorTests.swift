@@ -349,4 +349,17 @@ struct RecoveryPathsTests {
         #expect(bench.paths.path(from: second.local, to: second.remote) === second)
         #expect(bench.paths.path(from: second.remote, to: second.local) == nil)
     }
+
+    @Test("an acknowledgement that comes on another path tells no round-trip time of either")
+    func acknowledgementOnAnotherPath() throws {
+        var bench = DetectorBench(pathCount: 2)
+        bench.send(at(0), path: 1)
+        try bench.receive([0...0], at: at(40), on: 0)
+        #expect(bench.acknowledged == [0])
+        #expect(bench.outcome.sample == nil)
+        #expect(bench.paths.paths.allSatisfy { $0.rtt.firstSampleTime == nil })
+        bench.send(at(50), path: 1)
+        try bench.receive([0...1], at: at(110), on: 1)
+        #expect(bench.outcome.sample?.rtt == ms(60))
+    }
 }

@@ -72,12 +72,23 @@ struct DetectorBench {
     }
 
     mutating func receive(
-        _ ranges: [ClosedRange<UInt64>], at now: Instant, ackDelay: Interval = .zero, ecn: ECNCounts? = nil
+        _ ranges: [ClosedRange<UInt64>], at now: Instant, ackDelay: Interval = .zero, ecn: ECNCounts? = nil,
+        on arrival: UInt32? = nil
     ) throws(TransportError) {
         let (frame, payload) = acknowledgement(ranges, ecn: ecn)
         try detector.ackReceived(
-            frame, in: payload.span, ackDelay: ackDelay, maxAckDelay: handshakeMaxAckDelay, at: now, paths: paths,
+            frame, in: payload.span, ackDelay: ackDelay, maxAckDelay: handshakeMaxAckDelay,
+            on: arrival.flatMap { paths[NetworkPathID(rawValue: $0)] } ?? pathOfLargest(in: ranges), at: now,
+            paths: paths,
             into: &outcome)
+    }
+
+    /// Where the acknowledgement comes from unless a test says otherwise: the path that its largest packet left on.
+    private func pathOfLargest(in ranges: [ClosedRange<UInt64>]) -> NetworkPath? {
+        guard let largest = ranges.first?.upperBound, largest < detector.nextPacketNumber,
+            largest >= detector.ledger.first
+        else { return nil }
+        return paths[detector.ledger[largest].path]
     }
 
     mutating func detectLost(at now: Instant) {
