@@ -73,6 +73,26 @@ struct RebindingScenarios {
             })
     }
 
+    /// RFC 9000 §9.4 and careful resume: the window begins anew, and once the new address has answered in the time that the
+    /// network took before, half of what it carried is restored.
+    @Test func restoresHalfOfTheWindowOnceTheNewAddressHasAnswered() {
+        play(
+            Scenario("the window a round trip after a new address") { stage in
+                let receiver = BulkReceiver(3_000_000)
+                let scene = try NATScene(
+                    stage, over: .wifi, client: [receiver], server: { [BulkSender(3_000_000)] }, QUICOptions.steady)
+                var (before, after): (Int64, Int64) = (0, 0)
+                stage.at(.milliseconds(190)) { _ in before = scene.pair.serverPath?.congestionWindow.bytes ?? 0 }
+                stage.at(.milliseconds(200)) { $0.rebind(scene.nat, .addressAndPort) }
+                stage.at(.milliseconds(245)) { _ in after = scene.pair.serverPath?.congestionWindow.bytes ?? 0 }
+                stage.completes(within: .milliseconds(700))
+                // What 100 Mbit/s and 30 ms hold, a round trip and a little queue, is 375,000; its half.
+                stage.expect("about half of what the network carried") {
+                    before > 200_000 && after >= 140_000 && after < before
+                }
+            })
+    }
+
     /// RFC 9000 §9.4: a new port is most likely the same network, a new address another one.
     @Test(arguments: kinds)
     func keepsTheCongestionWindowOnlyWithTheAddress(_ rebinding: Rebinding) {

@@ -69,6 +69,36 @@ struct SwitchScenarios {
             })
     }
 
+    /// Beside a transfer an exchange of messages has little in flight, and nobody waits for it but a person: it must not
+    /// wait until everything is settled that the transfer had in flight before it.
+    @Test(arguments: [true, false])
+    func messagesBesideADownloadGoOnWithinARoundTrip(isLinkGone: Bool) {
+        play(
+            Scenario("download and messages, a switch") { stage in
+                let receiver = BulkReceiver(HandoverScene.endless)
+                let echo = EchoSource(150)
+                let scene = try RoamingScene(
+                    stage, wifi: Self.home, cellular: Self.away, client: [receiver, echo],
+                    server: { [BulkSender(HandoverScene.endless), EchoResponder()] })
+                scene.pair.client.goal = .nothing
+                scene.pair.server.goal = .nothing
+                scene.add(RoamingScene.cellular, at: .milliseconds(1_000))
+                if isLinkGone { stage.at(.milliseconds(1_505)) { $0.set(.down, of: scene.wifiLink) } }
+                scene.activate(RoamingScene.cellular, at: .milliseconds(1_506))
+                stage.continues(for: .milliseconds(2_500))
+                // A pace of messages, the round trip of the next path, and what its first window takes to send.
+                stage.expectStall(
+                    of: receiver, from: .milliseconds(1_400), to: .milliseconds(2_400), atMost: .milliseconds(90))
+                stage.expect("a message at least every 95 ms") {
+                    let gap = echo.arrivals.longestGap(
+                        since: VirtualNetwork.start + .milliseconds(1_400),
+                        until: VirtualNetwork.start + .milliseconds(2_400))
+                    stage.network.note("no message for \(gap.microseconds) us")
+                    return gap <= .milliseconds(95)
+                }
+            })
+    }
+
     /// mosh#855: the next network has addresses of the other family only.
     @Test(arguments: Flow.allCases)
     func goesOnOverIPv6AtThePreferredAddress(flow: Flow) {

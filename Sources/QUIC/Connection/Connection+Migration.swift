@@ -30,7 +30,7 @@ extension Connection {
         path.amplification.received(arrival.datagramSize)
         path.destinationOfPeer = arrival.destination
         paths.append(path)
-        if rebound != nil { continueBooks(on: path) }
+        if let rebound { take(path, for: rebound, at: now) }
         // RFC 9000 §8.2: validated before it is needed, so that a client that moves here meets no limit.
         beginValidation(of: path, at: now)
         releasePaths(besides: path, at: now)
@@ -75,6 +75,14 @@ extension Connection {
         events.append(.path(.activated(PathDescription(path))))
     }
 
+    /// A peer that does not know of its new address is behind a NAT that gave it one, and most likely in the same network.
+    /// RFC 9000 §9.4: books begin anew nevertheless where the address is another one; what the network carried is restored
+    /// with caution once the new address has answered, in a round-trip time that fits.
+    private func take(_ path: NetworkPath, for rebound: NetworkPath, at now: Instant) {
+        continueBooks(on: path)
+        if path.lineage == path.id { path.books.remembered = rebound.books.entry(at: now) }
+    }
+
     /// RFC 9000 §9.4: a change of port alone is a rebinding; the network is the same.
     private func continueBooks(on path: NetworkPath) {
         guard path.remote.ip == activePath.remote.ip, path.local == activePath.local, !path.validator.isValidated else {
@@ -93,16 +101,23 @@ extension Connection {
     /// Packets whose content goes out again at once when a path is left that may still deliver them: what a peer waits for
     /// that lost the path, and half of a first window, so that one which did not gets new data, too.
     static let copiesAtSwitch = 5
+    /// Streams of which what is oldest in flight goes out again then, so that a few messages do not wait until what is in
+    /// flight of a transfer beside them is settled.
+    static let headsAtSwitch = 64
+    /// Bytes of each of them: about a packet.
+    static let headBytesAtSwitch = 1_000
 
     /// What is in flight on a path that has stopped answering goes out again on the next one, at once. Of a path that may
-    /// still work the oldest does; the rest is acknowledged or found lost within the old path's probe timeout. On a path of
-    /// the same lineage, where only a port changed, acknowledgements tell as before.
+    /// still work what is oldest does, of all and of each stream; the rest is acknowledged or found lost within the old
+    /// path's probe timeout. On a path of the same lineage, where only an address of ours or a port changed,
+    /// acknowledgements tell as before.
     func leave(_ path: NetworkPath, for next: NetworkPath, at now: Instant) {
         if lossTimer.probeCount > 0 {
             sendAgainEverything(sentOn: path, at: now)
-        } else if next.lineage != path.lineage {
-            path.books.left()
+        } else {
+            if next.lineage != path.lineage { path.books.left() }
             sendAgainOldest(Self.copiesAtSwitch, in: application)
+            sendAgainHeadsOfStreams()
             sendAgainWindows()
         }
     }

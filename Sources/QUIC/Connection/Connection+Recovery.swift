@@ -143,6 +143,13 @@ extension Connection {
         for frame in frames { sendAgain(frame, in: space) }
     }
 
+    /// What the readers of streams wait for goes out once more.
+    func sendAgainHeadsOfStreams() {
+        var frames: [SentFrame] = []
+        application.loss.headsOfStreams(Self.headsAtSwitch, bytes: Self.headBytesAtSwitch, into: &frames)
+        for frame in frames { sendAgain(frame, in: application) }
+    }
+
     /// The windows that were opened last are opened once more.
     func sendAgainWindows() {
         var frames: [SentFrame] = []

@@ -13,6 +13,24 @@ extension LossDetector {
         }
     }
 
+    /// Appends the oldest frames in flight of each of the first `streams` streams, up to about `bytes` of each: what its
+    /// reader waits for, however much another stream has in flight before it.
+    func headsOfStreams(_ streams: Int, bytes: Int, into frames: inout [SentFrame]) {
+        var left: [StreamID: Int] = [:]
+        var number = ledger.first
+        while let found = ledger.nextOutstanding(from: number, through: .max) {
+            number = found + 1
+            guard ledger[found].kind.isAckEliciting else { continue }
+            ledger.frames(of: found).forEach { frame in
+                guard case .stream(let id, _, let length, _) = frame else { return }
+                let known = left[id]
+                guard known != nil || left.count < streams, known ?? bytes > 0 else { return }
+                left[id] = (known ?? bytes) - length
+                frames.append(frame)
+            }
+        }
+    }
+
     /// Appends the frames in flight that open flow-control windows: without them a peer that did not get them stops.
     func windowFramesInFlight(into frames: inout [SentFrame]) {
         var number = ledger.first
