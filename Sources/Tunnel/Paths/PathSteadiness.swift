@@ -11,7 +11,8 @@ struct PathSteadiness: Equatable {
     private var suspicions: [Instant] = []
     private var rate = TrafficRate()
     private var loss = ReceiptLoss()
-    /// Whether it loses so many packets, with a rate that falls, that its round-trip time need not be bad as well.
+    /// Whether it loses so many packets, with a rate that falls or without a pause, that its round-trip time need not be bad
+    /// as well.
     private(set) var isLossy = false
 
     /// The path was suspected, and answered after all.
@@ -24,7 +25,8 @@ struct PathSteadiness: Equatable {
     mutating func observed(_ liveness: PathLiveness, at now: Instant) {
         rate.observed(liveness, at: now)
         loss.observed(liveness, at: now)
-        isLossy = loss.isAtLeast(PathTimings.degradedLoss) && !rate.mayFillQueues
+        isLossy =
+            loss.isAtLeast(PathTimings.degradedLoss) && !rate.mayFillQueues || loss.lasts(at: PathTimings.lastingLoss)
         if let end = stretchEnds, now < end {
             shortest = min(shortest ?? liveness.smoothedRTT, liveness.smoothedRTT)
         } else {

@@ -79,6 +79,8 @@ enum PathTimings {
     /// A path is degraded from this loss on, in thousandths, when its rate has fallen, too: queues that the connection fills
     /// itself lose packets at its best rate.
     static let degradedLoss: UInt64 = 40
+    /// A path is degraded from this loss on, in thousandths, whatever its rate, when the loss goes on and on: a radio fades.
+    static let lastingLoss: UInt64 = 30
     /// Another path is clearly better when its round-trip time is this many times shorter.
     static let clearlyBetter: Int64 = 2
     /// How long a path has to be degraded.

@@ -19,6 +19,13 @@ struct ReceiptLoss: Equatable {
     private struct Count: Equatable {
         var numbered: UInt64
         var received: UInt64
+
+        /// What was numbered and what was missing since an earlier count; nil when a path before this one is in it.
+        func since(_ earlier: Count) -> (numbered: UInt64, missing: UInt64)? {
+            guard numbered >= earlier.numbered, received >= earlier.received else { return nil }
+            let (numbered, received) = (numbered - earlier.numbered, received - earlier.received)
+            return received < numbered ? (numbered, numbered - received) : (numbered, 0)
+        }
     }
 
     /// The counts at the beginning of each stretch, the oldest first.
@@ -40,14 +47,20 @@ struct ReceiptLoss: Equatable {
 
     /// Whether at least this share of late did not arrive, in thousandths.
     func isAtLeast(_ thousandths: UInt64) -> Bool {
-        guard let first = beginnings.first, latest.numbered >= first.numbered, latest.received >= first.received else {
-            return false
+        guard let late = beginnings.first.flatMap({ latest.since($0) }), late.numbered >= Self.fewestPackets,
+            late.missing >= Self.fewestMissing
+        else { return false }
+        return late.missing.multiplyingSaturating(1_000) >= late.numbered.multiplyingSaturating(thousandths)
+    }
+
+    /// Whether at least half of this share was lost in each stretch of late, and all of it in all of them: a queue that
+    /// overflows loses in one go, and then nothing until it is full again.
+    func lasts(at thousandths: UInt64) -> Bool {
+        guard isAtLeast(thousandths), beginnings.count == Self.stretches else { return false }
+        return zip(beginnings, beginnings.dropFirst()).allSatisfy { earlier, later in
+            guard let stretch = later.since(earlier) else { return false }
+            return stretch.missing.multiplyingSaturating(2_000) >= stretch.numbered.multiplyingSaturating(thousandths)
+                && stretch.missing > 0
         }
-        let numbered = latest.numbered - first.numbered
-        let received = latest.received - first.received
-        guard numbered >= Self.fewestPackets, received < numbered, numbered - received >= Self.fewestMissing else {
-            return false
-        }
-        return (numbered - received).multiplyingSaturating(1_000) >= numbered.multiplyingSaturating(thousandths)
     }
 }

@@ -227,13 +227,27 @@ struct PathDegradationTests {
         #expect(bench.takeMoves() == [])
     }
 
-    @Test("loss at a path's best rate is a full queue, and a little loss is usual")
+    @Test("a path that loses packets all the time is left before its rate has fallen")
+    func fadingAtFullRate() {
+        var bench = PolicyBench.connected()
+        bench.flow(milliseconds: 1_000, bytes: 1_200)
+        bench.roundTrip = .milliseconds(40)
+        bench.flow(milliseconds: 350, bytes: 1_200, losingOneIn: 25)
+        #expect(bench.takeMoves() == [Move("wwan0", .degraded)])
+    }
+
+    @Test("loss in one go at a path's best rate is a full queue, and a little loss is usual")
     func losingALittle() {
-        for (bytes, losingOneIn) in [(1_200, 10), (400, 40)] as [(UInt64, Int64)] {
+        for (bytes, losingOneIn, loss) in [(1_200, .max, 60), (400, 40, 0), (1_200, 40, 0)]
+            as [(UInt64, Int64, UInt64)]
+        {
             var bench = PolicyBench.connected()
             bench.flow(milliseconds: 1_000, bytes: 1_200)
             bench.roundTrip = .milliseconds(40)
-            bench.flow(milliseconds: 2_000, bytes: bytes, losingOneIn: losingOneIn)
+            for _ in 0..<2 {
+                bench.loseOnTheWay(loss)
+                bench.flow(milliseconds: 1_000, bytes: bytes, losingOneIn: losingOneIn)
+            }
             #expect(bench.takeMoves() == [])
         }
     }
