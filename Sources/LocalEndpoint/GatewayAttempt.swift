@@ -28,7 +28,6 @@ extension GatewayAttempt {
         transport.preferredAddresses = address.ip.isGlobal ? .global : .any
         // RFC 9114 §6.1: a server opens no bidirectional streams.
         transport.streams.peerBidirectionalStreams = 0
-        transport.largestDatagram = min(transport.largestDatagram, Self.largestPayload(mtu, address.ip.family))
         let driver = try EndpointDriver(
             EndpointConfiguration(
                 transport: transport, resetKey: StatelessResetKey(SecretBytes(systemRandomBytes(count: 32)))),
@@ -45,6 +44,8 @@ extension GatewayAttempt {
             session = made
             return made
         }
+        driven.connection.limitDatagrams(
+            from: bound.localAddress, to: Self.largestPayload(mtu, address.ip.family))
         driven.needsService()
         guard let session else { preconditionFailure("the driver asks for what runs over a connection that it opens") }
         return session

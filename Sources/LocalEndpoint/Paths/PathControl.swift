@@ -104,6 +104,7 @@ final class PathControl: TurnHandler, TimerHandler {
         session.driver.addSocket(bound)
         do {
             try connection.addLocalAddress(bound.localAddress, at: now)
+            limitDatagrams(from: bound.localAddress)
             try connection.activate(bound.localAddress, at: now)
         } catch {
             try? connection.removeLocalAddress(bound.localAddress, at: now)
@@ -155,6 +156,7 @@ final class PathControl: TurnHandler, TimerHandler {
         case .add(let local):
             attempt("add", local) { () throws(Connection.PathRefusal) in
                 try connection.addLocalAddress(local, at: now)
+                limitDatagrams(from: local)
             }
         case .probe(let local):
             attempt("probe", local) { () throws(Connection.PathRefusal) in
@@ -170,6 +172,12 @@ final class PathControl: TurnHandler, TimerHandler {
         case .raceConnection(let reason): session.raceWanted(reason)
         case .handedOver(let handover): context.handedOver(handover)
         }
+    }
+
+    /// Each link has its own MTU; one that is not known limits nothing but what its packets show.
+    private func limitDatagrams(from local: NetworkAddress) {
+        guard let link = context.links.first(where: { $0.address == local.ip }), link.mtu > 0 else { return }
+        connection.limitDatagrams(from: local, to: GatewayAttempt.largestPayload(link.mtu, local.ip.family))
     }
 
     private func openSocket(_ link: LinkAddress, at now: Instant) {

@@ -117,7 +117,11 @@ extension Connection {
     }
 
     private func limitDatagrams() {
-        for path in paths.paths { path.mtu.ceilingChanged(to: datagramCeiling) }
+        for path in paths.paths { limitDatagrams(on: path) }
+    }
+
+    func limitDatagrams(on path: NetworkPath) {
+        path.mtu.ceilingChanged(to: min(datagramCeiling, path.interfaceLimit))
     }
 
     private func handshakeCompleted(_ summary: HandshakeSummary, at now: Instant) {

@@ -46,6 +46,15 @@ extension Connection {
         if path !== activePath || !path.validator.isValidated { beginValidation(of: path, at: now) }
     }
 
+    /// Tells how large datagrams the interface with the address `local` carries, in bytes of UDP payload: path MTU
+    /// discovery on paths from there goes no further. Other paths have their own limits.
+    public func limitDatagrams(from local: NetworkAddress, to bytes: Int) {
+        for path in paths.paths where path.local == local {
+            path.interfaceLimit = max(bytes, MTUDiscovery.base)
+            limitDatagrams(on: path)
+        }
+    }
+
     /// Moves the connection to the path from `local`, validated or not.
     ///
     /// What is in flight on the path left behind is sent again at once: whether it arrives nobody knows. A copy that does is
@@ -144,6 +153,8 @@ extension Connection {
         let path = makePath(local: activePath.local, remote: remote)
         guard peerConnectionIDs.assign(sequence: 1, to: path.id) else { return }
         path.amplification = .lifted
+        path.interfaceLimit = activePath.interfaceLimit
+        limitDatagrams(on: path)
         paths.append(path)
         preferredPath = path
         events.append(.path(.added(PathDescription(path))))

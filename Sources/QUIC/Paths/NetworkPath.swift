@@ -14,6 +14,9 @@ final class NetworkPath {
     /// that overtake each other on them are judged as on one.
     private(set) var lineage: NetworkPathID
 
+    /// The largest UDP payload that the interface at this end carries, in bytes.
+    var interfaceLimit = Int.max
+
     /// What loss recovery and congestion control know of the path; LossDetector makes the entries.
     var books: PathBooks
 

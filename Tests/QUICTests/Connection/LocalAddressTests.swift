@@ -42,6 +42,18 @@ import Testing
         #expect(ids != [server.handshakeConnectionID])
     }
 
+    @Test("the MTU of one interface is no limit of paths from another") func ownMTU() throws {
+        let pair = try ConnectionPair.connected()
+        let client = try pair.clientConnection
+        client.limitDatagrams(from: ConnectionPair.clientAddress, to: 1_252)
+        try client.addLocalAddress(address(1), at: pair.now)
+        client.limitDatagrams(from: address(1), to: 1_452)
+        #expect(client.path(from: ConnectionPair.clientAddress)?.mtu.ceiling == 1_252)
+        #expect(client.path(from: address(1))?.mtu.ceiling == 1_452)
+        try client.addLocalAddress(address(2), at: pair.now)
+        #expect(client.path(from: address(2))?.mtu.ceiling == client.datagramCeiling)
+    }
+
     @Test("every path has a connection ID of its own, in both directions (§9.5)") func ownIDs() throws {
         let pair = try ConnectionPair.connected()
         let client = try pair.clientConnection
