@@ -74,9 +74,11 @@ build_scene() {
         ip netns add "gw-$place-$$"
         ip -n "gw-$place-$$" link set lo up
         # Packets may come in by another interface than the one that answers leave by.
-        inside "$place" sh -c 'for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >"$f"; done
-            echo 1 >/proc/sys/net/ipv4/ip_forward'
+        inside "$place" sh -c 'for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >"$f"; done'
     done
+    # Nobody else routes: a mobile machine that did would send on over one network what comes to the address that it had
+    # in the other.
+    inside net sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
     wire net eth0 198.51.100.254/24 server eth0 "$server_address/24"
     wire server eth1 10.9.0.1/24 origin eth0 "$origin_address/24"
     ip -n "gw-server-$$" route add default via 198.51.100.254
