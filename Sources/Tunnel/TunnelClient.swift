@@ -139,7 +139,9 @@ extension TunnelClient {
             case .blocked:
                 return
             case .refused:
-                relay.lose(session, http.isClosed ? .connectionLost : .gatewayGoingAway)
+                let isLost = http.isClosed
+                relay.lose(
+                    session, isLost ? .connectionLost : .gatewayGoingAway, isLost ? .connectionLost : .requestUnprocessed)
             case .tooLarge:
                 relay.lose(session, .malformedRequest)
             }
@@ -211,12 +213,12 @@ extension TunnelClient {
     private func gatewayGoingAway(from first: StreamID) {
         for session in relay.all {
             guard let stream = session.stream else {
-                relay.lose(session, .gatewayGoingAway)
+                relay.lose(session, .gatewayGoingAway, .requestUnprocessed)
                 continue
             }
             guard stream >= first else { continue }
             http.abort(stream, .requestCancelled)
-            relay.lose(session, .gatewayGoingAway)
+            relay.lose(session, .gatewayGoingAway, .requestUnprocessed)
         }
         waiting.removeAll()
         relay.actions.append(.goingAway)

@@ -10,7 +10,7 @@ extension TunnelRelay {
         guard let session = sessions[id], session.phase == .relaying else { return }
         latest = now
         session.delivery = .idle
-        read(session, write)
+        read(session, deliverAside(session, write) ? write : { _ in 0 })
     }
 
     /// Reads what the stream has.
@@ -47,7 +47,8 @@ extension TunnelRelay {
     func contentReadable(_ session: TunnelSession) {
         switch session.phase {
         case .relaying:
-            announceDelivery(session)
+            lookForReports(session)
+            if self.session(session.id) != nil { announceDelivery(session) }
         case .closing:
             // TCP is closed: nothing but reports can come.
             read(session) { _ in 0 }
@@ -69,15 +70,14 @@ extension TunnelRelay {
             switch part {
             case .payload(let range):
                 guard session.incoming == .open else { throw CapsuleError(reason: "payload after the end") }
-                let taken = max(0, min(range.count, write(span.extracting(range))))
-                session.delivered += UInt64(taken)
-                guard taken == range.count else {
-                    session.capsules.putBack(range.count - taken)
-                    return position - (range.count - taken)
+                let left = range.count - deliver(session, span.extracting(range), write)
+                guard left == 0 else {
+                    session.capsules.putBack(left)
+                    return position - left
                 }
             case .end:
                 guard session.incoming == .open else { throw CapsuleError(reason: "a second end") }
-                incomingEnded(session)
+                if session.aside == nil { incomingEnded(session) } else { session.incoming = .endedAside }
             case .delivered(let position):
                 try deliveredReported(session, position)
             }
@@ -85,9 +85,21 @@ extension TunnelRelay {
         return position
     }
 
+    /// Hands payload to TCP, and puts aside what it does not take if need be; tells how many bytes are done with.
+    private func deliver(_ session: TunnelSession, _ payload: Span<UInt8>, _ write: (Span<UInt8>) -> Int) -> Int {
+        var taken = 0
+        if session.aside == nil {
+            taken = max(0, min(payload.count, write(payload)))
+            session.delivered += UInt64(taken)
+            guard taken < payload.count else { return taken }
+        }
+        if session.delivery == .idle { session.delivery = .stalled }
+        return taken + session.putAside(payload.extracting(taken..<payload.count))
+    }
+
     /// All payload was delivered: TCP gets its FIN.
     func incomingEnded(_ session: TunnelSession) {
-        guard session.incoming == .open else { return }
+        guard session.incoming != .ended else { return }
         session.incoming = .ended
         actions.append(.closeWrite(session.id))
     }
@@ -139,7 +151,7 @@ extension TunnelRelay {
 
     /// Announces content once, until the driver has looked.
     func announceDelivery(_ session: TunnelSession) {
-        guard session.phase == .relaying, session.delivery == .idle else { return }
+        guard session.phase == .relaying, session.delivery != .announced else { return }
         session.delivery = .announced
         actions.append(.deliver(session.id))
     }

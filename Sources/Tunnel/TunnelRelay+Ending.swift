@@ -7,14 +7,16 @@ extension TunnelRelay {
     /// Ends a tunnel abnormally in both directions, by this end's decision.
     func abandon(_ session: TunnelSession, _ code: HTTP3ErrorCode) {
         if let stream = session.stream { http.abort(stream, code) }
+        rememberReset(session)
         lose(session, .requestAborted)
     }
 
     /// The stream of a tunnel is gone: tells the driver what follows for TCP.
-    func lose(_ session: TunnelSession, _ failure: TunnelFailure) {
-        // The gateway did not look at the request, or its answer is not known: it may be asked again.
-        if session.resuming != nil, failure.isSafeToRetry, detachIfResumable(session) { return }
+    func lose(_ session: TunnelSession, _ failure: TunnelFailure, _ loss: TunnelLoss = .streamReset) {
+        if session.durability.outcome(of: loss) == .hold, hold(session) { return }
         forget(session)
+        // It is not known what the gateway did: it may be asked again.
+        if loss != .connectionClosed { heldTunnels[session.id] = session.resuming }
         switch session.phase.onStreamLost {
         case .fail:
             actions.append(.failed(session.id, failure, session.ring.end > 0 ? .taken : .untouched))
@@ -34,14 +36,15 @@ extension TunnelRelay {
         case .streamReset(let stream, let code):
             // Once TCP is closed in both directions, only what was sent matters any more.
             guard let session = byStream[stream], session.phase != .closing || session.attachment != nil else { return }
-            if code == .tunnelDetached, session.attachment != nil { return detachByPeer(session, stream) }
             http.abort(stream, session.phase == .requested ? .requestCancelled : .connectError)
-            // RFC 9114 §4.1.1: a rejected request was not looked at.
-            lose(session, code == .requestRejected ? .gatewayGoingAway : .requestAborted)
+            let loss = TunnelLoss(code)
+            lose(session, loss == .requestUnprocessed ? .gatewayGoingAway : .requestAborted, loss)
         case .streamStopped(let stream, let code):
             guard let session = byStream[stream] else { return }
-            if code == .tunnelDetached, session.attachment != nil { return detachByPeer(session, stream) }
-            stopped(session)
+            let loss = TunnelLoss(code)
+            guard loss == .takenByPeer else { return stopped(session) }
+            http.abort(stream, .connectError)
+            lose(session, .requestAborted, loss)
         case .streamAborted(let stream, _):
             guard let session = byStream[stream] else { return }
             lose(session, .requestAborted)
@@ -54,9 +57,9 @@ extension TunnelRelay {
             session.outgoing = .acknowledged
             forgetIfOver(session)
         case .failed(let error):
-            end(.protocolViolation(reason: error.reason), .detachesTunnels)
+            end(.protocolViolation(reason: error.reason), .connectionLost)
         case .closed(let end):
-            self.end(.transport, ConnectionFate(end))
+            self.end(.transport, TunnelLoss(end))
         case .settingsReceived, .request, .response, .requestsAvailable, .goingAway:
             break
         }
@@ -74,19 +77,9 @@ extension TunnelRelay {
         }
     }
 
-    /// The other end has taken the tunnel elsewhere, or will.
-    func detachByPeer(_ session: TunnelSession, _ stream: StreamID) {
-        http.abort(stream, .tunnelDetached)
-        if !detachIfResumable(session) { lose(session, .requestAborted) }
-    }
-
-    func end(_ loss: ConnectionLoss, _ fate: ConnectionFate) {
-        for session in all {
-            switch fate {
-            case .detachesTunnels where detachIfResumable(session): break
-            case .detachesTunnels, .endsTunnels: lose(session, .connectionLost)
-            }
-        }
-        actions.append(.ended(loss))
+    func end(_ reason: ConnectionLoss, _ loss: TunnelLoss) {
+        for session in all { lose(session, .connectionLost, loss) }
+        if loss == .connectionLost { holdResets() }
+        actions.append(.ended(reason))
     }
 }

@@ -17,7 +17,9 @@ extension TunnelRelay {
     public func bytesArrived(on id: TunnelID) {
         guard let session = sessions[id], session.outgoing == .open, session.resuming == nil else { return }
         send(session)
-        if session.ring.freeSpace == 0 { session.reading = .awaitingRoom }
+        guard session.ring.freeSpace == 0 else { return }
+        session.reading = .awaitingRoom
+        lookForReports(session)
     }
 
     /// TCP will send no more: its FIN was read.
@@ -106,7 +108,7 @@ extension TunnelRelay {
         let limit = session.ring.limit
         switch session.reading {
         case .awaitingRoom where http.unsentBytes(on: stream) <= limit / 2:
-            session.ring.limit = min(limit.multiplyingSaturating(2), limits.maximumRing)
+            session.ring.limit = min(limit.multiplyingSaturating(2), maximumRing(of: session))
         case .wanted where session.ring.isEmpty:
             session.ring.limit = max(limit / 2, min(limits.initialRing, limits.maximumRing))
         case .awaitingRoom, .wanted, .forbidden:

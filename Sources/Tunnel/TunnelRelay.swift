@@ -31,6 +31,10 @@ public final class TunnelRelay {
     private var nextID: UInt64 = 0
     /// Tunnels that have left the connection, until the driver takes them.
     var heldTunnels: [TunnelID: HeldTunnel] = [:]
+    /// Tunnels that this end, a client, has reset on streams whose reset the gateway has perhaps not heard of.
+    var resets: [(stream: StreamID, id: TunnelID, held: HeldTunnel)] = []
+    /// How many of them there may be before those that are of no interest any more are looked for.
+    var resetsBeforePruning = 64
     /// Reports that are due, in order; those that became needless meanwhile too.
     var reportsDue: Deque<(at: Instant, id: TunnelID)> = []
     /// When the latest input came.
@@ -78,7 +82,7 @@ extension TunnelRelay {
     public var count: Int { sessions.count }
 
     /// Bytes of memory that the rings of all tunnels hold.
-    public var memory: Int { sessions.values.reduce(0) { $0 + $1.ring.capacity } }
+    public var memory: Int { sessions.values.reduce(0) { $0 + $1.memory } }
 
     /// Gives back memory that was kept for bytes to come; for tunnels that have been idle for a while.
     public func releaseUnusedMemory() {
@@ -116,7 +120,7 @@ extension TunnelRelay {
         all.map {
             Statistics(
                 id: $0.id, destination: $0.destination, sent: $0.ring.end, delivered: $0.delivered,
-                buffered: $0.ring.count, memory: $0.ring.capacity,
+                buffered: $0.ring.count, memory: $0.memory,
                 durability: $0.attachment.map { .resumable(generation: $0.generation) } ?? .connection)
         }
     }

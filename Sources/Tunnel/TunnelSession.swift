@@ -44,6 +44,8 @@ final class TunnelSession {
     enum Incoming: Hashable {
         /// More may come.
         case open
+        /// The end has come, but stands behind payload that was put aside.
+        case endedAside
         /// All was handed to TCP, which was told to send its FIN.
         case ended
     }
@@ -62,6 +64,8 @@ final class TunnelSession {
     enum Delivery: Hashable {
         case idle
         case announced
+        /// TCP does not take what there is.
+        case stalled
     }
 
     let id: TunnelID
@@ -91,6 +95,8 @@ final class TunnelSession {
     /// Payload bytes that were handed to TCP.
     var delivered: UInt64 = 0
     var capsules = CapsuleDecoder()
+    /// Payload that was taken from the stream before TCP took it; nil as long as that is not needed.
+    var aside: ByteRing?
 
     init(id: TunnelID, phase: Phase, form: TunnelForm, destination: Destination?, ring: ByteRing) {
         self.id = id
@@ -99,6 +105,9 @@ final class TunnelSession {
         self.destination = destination
         self.ring = ring
     }
+
+    /// Bytes of memory that its buffers take.
+    var memory: Int { ring.capacity + (aside?.capacity ?? 0) }
 
     /// The numbers for capsules that are sent: what the peer uses, if it has been heard and nothing was sent before.
     func draftForSending(_ draft: ConnectTCPDraft) -> ConnectTCPDraft {

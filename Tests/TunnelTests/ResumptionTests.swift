@@ -82,4 +82,178 @@ struct ResumptionTests {
         #expect(app.wasReset && origin.wasReset)
         #expect(bench.heldLocally.isEmpty && bench.heldAtGateway.isEmpty)
     }
+
+    @Test("a report is due 50 ms after the first byte that was handed on, at once for many and for the end")
+    func reportTimes() throws {
+        let bench = try ResumptionBench()
+        let (id, app, origin) = try bench.open()
+        let pair = bench.pair
+        let relay = pair.server.relay
+        let tunnel = try #require(pair.gateway.sockets.keys.first)
+        #expect(relay.nextDeadline == nil && pair.client.relay.nextDeadline == nil)
+        app.outgoing = [1, 2, 3]
+        pair.turn(.client)
+        pair.transport.exchange()
+        pair.turn(.server)
+        #expect(origin.received == [1, 2, 3])
+        let due = pair.transport.now + .milliseconds(50)
+        #expect(relay.nextDeadline == due)
+        relay.deadlineReached(at: due - .nanoseconds(1))
+        #expect(relay.nextDeadline == due)
+        #expect(relay.session(tunnel)?.attachment?.reported == 0)
+        relay.deadlineReached(at: due)
+        #expect(relay.nextDeadline == nil)
+        #expect(relay.session(tunnel)?.attachment?.reported == 3)
+        pair.run(turns: 1)
+        pair.turn(.client)
+        #expect(pair.client.relay.ring(of: id)?.start == 3)
+        app.outgoing = Array(repeating: 1, count: 16 << 10)
+        pair.turn(.client)
+        pair.transport.exchange()
+        pair.turn(.server)
+        #expect(relay.nextDeadline == nil && relay.session(tunnel)?.attachment?.reported == 3 + 16 << 10)
+        app.sendsFin = true
+        pair.turn(.client)
+        pair.transport.exchange()
+        pair.turn(.server)
+        #expect(origin.hasFin && relay.nextDeadline == nil)
+        #expect(relay.session(tunnel)?.attachment?.reported == 4 + 16 << 10)
+    }
+
+    @Test("a tunnel moves from a connection that lives, and the one that carried it ends nothing")
+    func stealing() throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        app.outgoing = Array(repeating: 1, count: 50_000)
+        origin.room = 10_000
+        bench.pair.run()
+        bench.loseConnectionLocally()
+        origin.room = .max
+        let old = bench.pair
+        old.gateway.turn()
+        #expect(bench.heldAtGateway.isEmpty)
+        try bench.reconnect()
+        bench.resumeAll()
+        bench.pair.run()
+        #expect(bench.verdicts == [.resumed])
+        #expect(old.server.relay.count == 0 && old.server.http.openRequestCount == 0)
+        old.gateway.lose(.idleTimeout)
+        #expect(bench.heldAtGateway.isEmpty && !origin.wasReset)
+        app.outgoing = [2]
+        bench.pair.run()
+        #expect(origin.received == Array(repeating: 1, count: 50_000) + [2])
+    }
+
+    @Test("either end may move a tunnel to another connection while both live", arguments: [Role.client, .server])
+    func detach(by role: Role) throws {
+        let bench = try ResumptionBench()
+        let (id, app, origin) = try bench.open()
+        app.outgoing = Array(repeating: 1, count: 50_000)
+        origin.room = 10_000
+        app.room = 5_000
+        origin.outgoing = Array(repeating: 2, count: 30_000)
+        bench.pair.run()
+        let driver = role == .client ? bench.pair.local : bench.pair.gateway
+        let tunnel = role == .client ? id : try #require(driver.sockets.keys.first)
+        let held = try #require(driver.relay.detach(tunnel))
+        driver.onDetached?(tunnel, held, driver.sockets.removeValue(forKey: tunnel))
+        bench.pair.run(turns: 3)
+        #expect(bench.heldLocally.count == 1 && bench.heldAtGateway.count == 1)
+        #expect(!app.wasReset && !origin.wasReset)
+        #expect(bench.pair.client.http.openRequestCount == 0 && bench.pair.server.http.openRequestCount == 0)
+        bench.resumeAll()
+        (origin.room, app.room) = (.max, .max)
+        bench.pair.run()
+        #expect(origin.received == Array(repeating: 1, count: 50_000))
+        #expect(app.received == Array(repeating: 2, count: 30_000))
+    }
+
+    @Test("many tunnels go on in one flight")
+    func many() throws {
+        let bench = try ResumptionBench()
+        var ends: [(app: FakeTCP, origin: FakeTCP)] = []
+        for _ in 0..<100 {
+            let (_, app, origin) = try bench.open()
+            ends.append((app, origin))
+        }
+        for (index, end) in ends.enumerated() { end.app.outgoing = [UInt8(index)] }
+        bench.pair.transport.deaf = [.server]
+        bench.pair.run(turns: 1)
+        bench.loseConnection()
+        #expect(bench.heldLocally.count == 100)
+        #expect(bench.heldLocally.allSatisfy { $0.held.memory <= 2048 })
+        try bench.reconnect()
+        bench.resumeAll()
+        bench.pair.run(turns: 6)
+        for (index, end) in ends.enumerated() { #expect(end.origin.received == [UInt8(index)]) }
+    }
+
+    @Test("an application that only writes is not stopped by one direction's payload that stands before the other's reports")
+    func independentDirections() throws {
+        var generator = SeededGenerator(seed: 9)
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        app.room = 0
+        let down = randomBytes(3 << 20, using: &generator)
+        origin.outgoing = down
+        origin.sendsFin = true
+        bench.pair.run(turns: 8)
+        let up = randomBytes(12 << 20, using: &generator)
+        app.outgoing = up
+        bench.pair.run(turns: 60)
+        #expect(app.outgoing.isEmpty)
+        #expect(origin.received.count == up.count)
+        #expect(app.received.isEmpty)
+        // What was put aside is not delivered: after a loss it comes again.
+        bench.loseConnection()
+        app.room = 100_000
+        try bench.reconnect()
+        bench.resumeAll()
+        bench.pair.run(turns: 10)
+        #expect(app.received == Array(down[..<100_000]))
+        app.room = .max
+        bench.pair.run(turns: 30)
+        #expect(app.received == down && app.hasFin)
+        #expect(origin.received == up)
+    }
+
+    @Test("a process rebuilds tunnels from what it has recorded of them")
+    func restoring() throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        app.outgoing = Array(repeating: 1, count: 5000)
+        origin.room = 2000
+        bench.pair.run()
+        bench.loseConnection()
+        let waiting = try #require(bench.heldLocally.first)
+        #expect(waiting.held.record.peerDelivered == 2000)
+        let restored = try #require(HeldTunnel(restoring: waiting.held.record, waiting.held.ring))
+        #expect(restored.record == waiting.held.record)
+        bench.heldLocally = [.init(held: restored, tcp: app)]
+        try bench.reconnect()
+        bench.resumeAll()
+        origin.room = .max
+        bench.pair.run()
+        #expect(origin.received == Array(repeating: 1, count: 5000))
+    }
+
+    @Test("records that contradict their ring are refused")
+    func contradictions() throws {
+        let ring = ByteRing(limit: 100, start: 50)
+        let bytes = [UInt8](repeating: 1, count: 10)
+        _ = ring.append(bytes.span)
+        var record = HeldTunnel.Record(
+            id: try #require(ResumptionID([UInt8](repeating: 1, count: 16))), role: .server, destination: nil,
+            linger: .zero, generation: 0, outgoing: .open, peerDelivered: 0, delivered: 0, hasDeliveredEnd: false)
+        for (position, outgoing, isFine): (UInt64, HeldTunnel.Outgoing, Bool) in [
+            (49, .open, false), (50, .open, true), (60, .open, true), (61, .open, false), (61, .ended, true),
+            (62, .ended, false), (.max, .ended, false),
+        ] {
+            record.peerDelivered = position
+            record.outgoing = outgoing
+            let copy = ByteRing(limit: 100, start: 50)
+            _ = copy.append(bytes.span)
+            #expect((HeldTunnel(restoring: record, copy) != nil) == isFine)
+        }
+    }
 }

@@ -61,6 +61,7 @@ final class FakeDriver {
     var onResume: ((TunnelID, ResumptionRequest) -> Void)?
     /// Takes a tunnel that the connection has lost, and its socket.
     var onDetached: ((TunnelID, HeldTunnel, FakeTCP?) -> Void)?
+    var onFailed: ((TunnelID, TunnelFailure) -> Void)?
     var now = Instant.origin
     /// Bytes read from TCP at one time.
     var burst = 16 * 1024
@@ -121,7 +122,8 @@ final class FakeDriver {
             case .detached(let id):
                 guard let held = relay.takeHeld(id) else { continue }
                 onDetached?(id, held, sockets.removeValue(forKey: id))
-            case .opened, .resumed, .failed, .read, .goingAway, .ended: break
+            case .failed(let id, let failure, _): onFailed?(id, failure)
+            case .opened, .resumed, .read, .goingAway, .ended: break
             }
         }
     }
@@ -181,12 +183,17 @@ final class TunnelPair {
     /// Runs both ends for some turns; enough for whatever is under way to come to rest, unless told otherwise.
     func run(turns: Int = 10) {
         for _ in 0..<turns {
-            local.now = transport.now
-            gateway.now = transport.now
-            local.turn()
-            gateway.turn()
+            turn(.client)
+            turn(.server)
             transport.exchange()
         }
+    }
+
+    /// One turn of one end, whose datagrams wait.
+    func turn(_ role: Role) {
+        let driver = role == .client ? local : gateway
+        driver.now = transport.now
+        driver.turn()
     }
 
     /// Asks for a tunnel and gives its local end.

@@ -21,6 +21,8 @@ final class TransportPair {
     let client: Connection
     let server: Connection
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
+    /// Ends that nothing reaches any more.
+    var deaf: Set<Role> = []
     private var inFlight: [(at: Instant, to: Role, bytes: [UInt8])] = []
 
     init(configure: (inout TransportConfiguration) -> Void = { _ in }) throws {
@@ -113,7 +115,7 @@ final class TransportPair {
     private func deliver() {
         let due = inFlight.filter { $0.at <= now }
         inFlight.removeAll { $0.at <= now }
-        for (_, to, datagram) in due {
+        for (_, to, datagram) in due where !deaf.contains(to) {
             var bytes = datagram
             var span = bytes.mutableSpan
             switch to {

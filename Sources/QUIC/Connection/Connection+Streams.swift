@@ -47,6 +47,9 @@ extension Connection {
         return ring.withReadableRegions(ring.start..<ring.end, body)
     }
 
+    /// Whether both directions of the stream are over, for the peer too as far as this end's is concerned.
+    public func isStreamOver(_ id: StreamID) -> Bool { streams.index(of: id) == nil }
+
     /// Gives `count` bytes that were read back to the peer as flow-control credit.
     public func consume(_ count: Int, from id: StreamID) {
         streams.consume(count, from: id)

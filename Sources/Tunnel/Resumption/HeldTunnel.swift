@@ -166,5 +166,9 @@ extension HeldTunnel {
     }
 
     /// TCP was reset, or failed in another way. A client resumes only to say so; a gateway forgets the tunnel.
-    public func resetArrived() { outgoing = .reset }
+    public func resetArrived() {
+        outgoing = .reset
+        // Nobody will want its bytes.
+        ring.reset(to: ring.end)
+    }
 }

@@ -45,7 +45,7 @@ extension TunnelRelay {
         let unreported = session.deliveredPosition - attachment.reported
         guard unreported > 0 else { return }
         let burst = session.delivered - min(attachment.burstStart, session.delivered)
-        guard session.incoming == .open, unreported < Self.reportThreshold(burst: burst) else {
+        guard session.incoming != .ended, unreported < Self.reportThreshold(burst: burst) else {
             report(session, attachment)
             return
         }

@@ -47,8 +47,8 @@ extension TunnelRelay {
     /// it was taken already.
     public func takeHeld(_ id: TunnelID) -> HeldTunnel? { heldTunnels.removeValue(forKey: id) }
 
-    /// Detaches a tunnel that outlives its connection; tells whether it is one.
-    func detachIfResumable(_ session: TunnelSession) -> Bool {
+    /// Holds a tunnel that outlives its connection, or forgets it if it needs no other one; tells whether it is such a tunnel.
+    func hold(_ session: TunnelSession) -> Bool {
         if session.phase == .closing, isOver(session, without: http.role) {
             forget(session)
             return true
@@ -81,6 +81,30 @@ extension TunnelRelay {
         }
     }
 
+    /// A client that has reset a tunnel makes sure that the gateway hears of it, though the connection may be dead already.
+    func rememberReset(_ session: TunnelSession) {
+        guard http.role == .client, let stream = session.stream, let held = held(session) else { return }
+        held.resetArrived()
+        if resets.count >= resetsBeforePruning {
+            forgetKnownResets()
+            resetsBeforePruning = max(resetsBeforePruning, resets.count.multiplyingSaturating(2))
+        }
+        resets.append((stream, session.id, held))
+    }
+
+    /// A stream that is over in both directions was reset for the peer too.
+    private func forgetKnownResets() { resets.removeAll { http.connection.isStreamOver($0.stream) } }
+
+    /// The connection is lost, and with it perhaps the news of resets: tunnels resume only to reset.
+    func holdResets() {
+        forgetKnownResets()
+        for reset in resets {
+            heldTunnels[reset.id] = reset.held
+            actions.append(.detached(reset.id))
+        }
+        resets = []
+    }
+
     /// What is left of a resumable tunnel without its stream.
     private func held(_ session: TunnelSession) -> HeldTunnel? {
         guard let attachment = session.attachment, session.isAttached,
@@ -111,7 +135,7 @@ extension TunnelRelay {
         session.phase = .relaying
         session.sent = min(position, ring.end)
         ring.release(upTo: session.sent)
-        send(session)
+        if held.outgoing != .reset { send(session) }
         switch held.outgoing {
         case .open:
             resumeReading(session)
