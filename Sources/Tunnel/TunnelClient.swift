@@ -141,7 +141,8 @@ extension TunnelClient {
             case .refused:
                 let isLost = http.isClosed
                 relay.lose(
-                    session, isLost ? .connectionLost : .gatewayGoingAway, isLost ? .connectionLost : .requestUnprocessed)
+                    session, isLost ? .connectionLost : .gatewayGoingAway,
+                    isLost ? .connectionLost : .requestUnprocessed)
             case .tooLarge:
                 relay.lose(session, .malformedRequest)
             }

@@ -115,7 +115,7 @@ extension TunnelRelay {
             abandon(session, .messageError)
         case .connectTCP:
             // draft-ietf-httpbis-connect-tcp, "Closing Connections": an end without FINAL_DATA is abnormal.
-            guard session.incoming == .ended else {
+            guard session.incoming != .open else {
                 abandon(session, .connectError)
                 return
             }

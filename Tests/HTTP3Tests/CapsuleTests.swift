@@ -127,4 +127,40 @@ struct CapsuleTests {
             _ = try? decode(pieces(of: bytes, using: &generator), with: &decoder)
         }
     }
+
+    @Test("a report is read where it means something, in pieces of any size, between payload and after its end")
+    func reports() throws {
+        var bytes: [UInt8] = []
+        TunnelDelivered.append(5, to: &bytes)
+        bytes += capsule(0x2028_d7f0, [1, 2])
+        TunnelDelivered.append(1 << 40, to: &bytes)
+        bytes += capsule(0x2028_d7f1, [3])
+        // A position in a longer form than it needs (RFC 9000 §16).
+        bytes += capsule(TunnelDelivered.capsuleType, varint(7, width: 8))
+        let wanted = Content(payload: [1, 2, 3], ends: 1, positions: [5, 1 << 40, 7])
+        for size in [1, 2, 3, 5, bytes.count] {
+            var decoder = CapsuleDecoder()
+            decoder.reports = .understood
+            let pieces = stride(from: 0, to: bytes.count, by: size).map {
+                Array(bytes[$0..<min($0 + size, bytes.count)])
+            }
+            #expect(try decode(pieces, with: &decoder) == wanted)
+            #expect(decoder.isAtCapsuleBoundary)
+            // Elsewhere it is a capsule like any other that is unknown.
+            var ignorant = CapsuleDecoder()
+            #expect(try decode(pieces, with: &ignorant) == Content(payload: [1, 2, 3], ends: 1))
+        }
+    }
+
+    @Test(
+        "a report whose length is not its position's is malformed",
+        arguments: [[], [0x40], [0x05, 0x05], [0xc0, 0, 0, 0, 0, 0, 0], [UInt8](repeating: 0, count: 9)])
+    func malformedReports(payload: [UInt8]) {
+        var decoder = CapsuleDecoder()
+        decoder.reports = .understood
+        let bytes = capsule(TunnelDelivered.capsuleType, payload) + capsule(0x2028_d7f0, [1])
+        #expect(throws: CapsuleError.self) { try decode([bytes], with: &decoder) }
+        var ignorant = CapsuleDecoder()
+        #expect(throws: Never.self) { try decode([bytes], with: &ignorant) }
+    }
 }

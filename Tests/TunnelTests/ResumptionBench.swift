@@ -81,6 +81,42 @@ final class ResumptionBench {
         }
     }
 
+    /// Where the local endpoint carries a TCP connection.
+    func local(of tcp: FakeTCP) -> (driver: FakeDriver, id: TunnelID)? { find(tcp, among: [pair.local]) }
+
+    /// Where the gateway carries a TCP connection.
+    func gateway(of tcp: FakeTCP) -> (driver: FakeDriver, id: TunnelID)? {
+        find(tcp, among: (former + [pair]).map(\.gateway))
+    }
+
+    private func find(_ tcp: FakeTCP, among drivers: [FakeDriver]) -> (driver: FakeDriver, id: TunnelID)? {
+        for driver in drivers {
+            if let id = driver.sockets.first(where: { $0.value === tcp })?.key { return (driver, id) }
+        }
+        return nil
+    }
+
+    /// The application's TCP is reset.
+    func resetLocally(_ tcp: FakeTCP) {
+        if let (driver, id) = local(of: tcp) {
+            driver.sockets[id] = nil
+            driver.relay.resetArrived(on: id)
+        } else if let index = heldLocally.firstIndex(where: { $0.tcp === tcp }) {
+            heldLocally[index].tcp = nil
+            heldLocally[index].held.resetArrived()
+        }
+    }
+
+    /// The destination's TCP is reset; a gateway that holds the tunnel forgets it.
+    func resetAtGateway(_ tcp: FakeTCP) {
+        if let (driver, id) = gateway(of: tcp) {
+            driver.sockets[id] = nil
+            driver.relay.resetArrived(on: id)
+        } else if let name = heldAtGateway.first(where: { $0.value.tcp === tcp })?.key {
+            heldAtGateway[name] = nil
+        }
+    }
+
     /// TCP is read while tunnels are held, as far as there is room.
     func readWhileHeld(atMost limit: Int = .max) {
         for waiting in heldLocally + heldAtGateway.values {

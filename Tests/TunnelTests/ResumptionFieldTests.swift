@@ -143,7 +143,8 @@ struct TunnelLossTests {
     func codes() {
         #expect(TunnelLoss(.tunnelDetached) == .takenByPeer)
         #expect(TunnelLoss(.requestRejected) == .requestUnprocessed)
-        for code in [HTTP3ErrorCode.connectError, .noError, .messageError, .requestCancelled, .tunnelResumptionRestart] {
+        for code in [HTTP3ErrorCode.connectError, .noError, .messageError, .requestCancelled, .tunnelResumptionRestart]
+        {
             #expect(TunnelLoss(code) == .streamReset)
         }
     }

@@ -32,7 +32,8 @@ struct ResumptionRefusalTests {
         #expect(!app.wasReset && !origin.wasReset)
     }
 
-    @Test("an offset beyond what was sent, or below what was reported, changes nothing", arguments: [399, 1001, 1 << 40])
+    @Test(
+        "an offset beyond what was sent, or below what was reported, changes nothing", arguments: [399, 1001, 1 << 40])
     func wrongOffset(offset: UInt64) throws {
         let (bench, id, app, origin) = try scene()
         let failure = try bench.request(.init(id: id, delivered: offset, generation: 1))
@@ -181,7 +182,8 @@ struct ResumptionRefusalTests {
     }
 
     @Test(
-        "a report that goes back, or beyond what was sent, ends the stream with H3_MESSAGE_ERROR", arguments: [0, 301, 1 << 60])
+        "a report that goes back, or beyond what was sent, ends the stream with H3_MESSAGE_ERROR",
+        arguments: [0, 301, 1 << 60])
     func wrongReport(position: UInt64) throws {
         let bench = try ResumptionBench()
         let (id, app, origin) = try bench.open()

@@ -188,7 +188,9 @@ struct ResumptionTests {
         for (index, end) in ends.enumerated() { #expect(end.origin.received == [UInt8(index)]) }
     }
 
-    @Test("an application that only writes is not stopped by one direction's payload that stands before the other's reports")
+    @Test(
+        "an application that only writes is not stopped by one direction's payload that stands before the other's reports"
+    )
     func independentDirections() throws {
         var generator = SeededGenerator(seed: 9)
         let bench = try ResumptionBench()

@@ -93,6 +93,8 @@ final class FakeDriver {
 
     /// The connection is over for this end, whatever the other end knows.
     func lose(_ end: ConnectionEnd) {
+        // What the transport has acknowledged was heard.
+        while let event = connection.nextEvent() { receive(event, now) }
         receive(.closed(end), now)
         act()
     }

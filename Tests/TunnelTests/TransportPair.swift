@@ -23,6 +23,8 @@ final class TransportPair {
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     /// Ends that nothing reaches any more.
     var deaf: Set<Role> = []
+    /// Datagrams that an end will still get before it is deaf; absent: all.
+    var remaining: [Role: Int] = [:]
     private var inFlight: [(at: Instant, to: Role, bytes: [UInt8])] = []
 
     init(configure: (inout TransportConfiguration) -> Void = { _ in }) throws {
@@ -112,10 +114,16 @@ final class TransportPair {
         return hasSent
     }
 
+    private func isHeard(by role: Role) -> Bool {
+        guard let left = remaining[role] else { return !deaf.contains(role) }
+        remaining[role] = max(0, left - 1)
+        return left > 0
+    }
+
     private func deliver() {
         let due = inFlight.filter { $0.at <= now }
         inFlight.removeAll { $0.at <= now }
-        for (_, to, datagram) in due where !deaf.contains(to) {
+        for (_, to, datagram) in due where isHeard(by: to) {
             var bytes = datagram
             var span = bytes.mutableSpan
             switch to {
