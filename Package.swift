@@ -106,7 +106,11 @@ let package = Package(
         tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
         .target(name: "CFaults", path: "Tests/CFaults"),
         tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
-        tests("KeeperTests", ["Keeper", "EventLoop", "CSockets", "Primitives"]),
+        .target(name: "CTracing", path: "Tests/Keeper/CTracing"),
+        testTool(
+            "godwit-keeper-test", path: "Tests/Keeper/godwit-keeper-test",
+            ["Keeper", "EventLoop", "CSockets", "CTracing", "Primitives"]),
+        tests("KeeperTests", ["Keeper", "EventLoop", "CSockets", "Primitives", "godwit-keeper-test"]),
         tests("ConfigurationTests", ["Configuration", "Cryptography", "Primitives"]),
         tests("TelemetryTests", ["Telemetry", "Primitives", logging]),
         tests(

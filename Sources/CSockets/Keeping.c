@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -177,12 +178,43 @@ int gw_wait_readable(int first, int second, int milliseconds) {
     return (entries[0].revents ? 1 : 0) | (entries[1].revents ? 2 : 0);
 }
 
+int gw_wait_writable(int fd, int milliseconds) {
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+    int n;
+    do n = poll(&entry, 1, milliseconds);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 int gw_program_open(const char *path) {
     int fd = open(path, O_PATH | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-int gw_spawn(int program, char *const arguments[], char *const environment[], int inherited) {
+static int is_named(const char *entry, const char *name, size_t length) {
+    return strncmp(entry, name, length) == 0 && entry[length] == '=';
+}
+
+// The environment of a worker; its strings are not copied.
+static char **worker_environment(const char *variable) {
+    static const char *const dropped[] = {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
+    size_t count = 0, kept = 0;
+    while (environ[count]) count++;
+    char **copy = calloc(count + 2, sizeof *copy);
+    if (!copy) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        int is_dropped = is_named(environ[i], variable, strcspn(variable, "="));
+        for (size_t d = 0; d < sizeof dropped / sizeof *dropped; d++)
+            is_dropped |= is_named(environ[i], dropped[d], strlen(dropped[d]));
+        if (!is_dropped) copy[kept++] = environ[i];
+    }
+    copy[kept] = (char *)variable;
+    return copy;
+}
+
+int gw_spawn(int program, char *const arguments[], const char *variable, int inherited) {
+    char **environment = worker_environment(variable);
+    if (!environment) return -ENOMEM;
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", program);
     posix_spawn_file_actions_t actions;
@@ -204,6 +236,7 @@ int gw_spawn(int program, char *const arguments[], char *const environment[], in
     int result = posix_spawn(&pid, path, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    free(environment);
     return result != 0 ? -result : pid;
 }
 

@@ -67,8 +67,8 @@ func receive(_ count: Int, from descriptor: Int32) -> [UInt8] {
 func waitReadable(_ descriptor: Int32) { gw_wait_readable(descriptor, -1, 1000) }
 
 /// Waits until what a system tells is as it should be: packets take their time even on one machine.
-func eventually<T: Equatable>(_ wanted: T, _ value: () -> T) -> Bool {
-    for _ in 0..<2000 {
+func eventually<T: Equatable>(_ wanted: T, atMost seconds: Int = 10, _ value: () -> T) -> Bool {
+    for _ in 0..<seconds * 1000 {
         if value() == wanted { return true }
         gw_wait_readable(-1, -1, 1)
     }

@@ -220,11 +220,14 @@ intptr_t gw_channel_receive(int fd, void *bytes, size_t capacity, int *descripto
 int gw_notify_connect(const char *path);
 /// Blocks until one of up to two descriptors is readable, for `milliseconds` at most (-1: any time). Returns which (1, 2, 3 or 0).
 int gw_wait_readable(int first, int second, int milliseconds);
+/// Blocks until the descriptor can be written, for `milliseconds` at most.
+int gw_wait_writable(int fd, int milliseconds);
 
 /// Opens a program for `gw_spawn`; it is the same one whatever becomes of the path.
 int gw_program_open(const char *path);
-/// Starts a program in a process group of its own. `inherited` stays open in it, `environment` is all of its environment.
-int gw_spawn(int program, char *const arguments[], char *const environment[], int inherited);
+/// Starts a program in a process group of its own. `inherited` stays open in it; its environment is this process's without
+/// what a service manager said, and with `variable` ("NAME=value").
+int gw_spawn(int program, char *const arguments[], const char *variable, int inherited);
 /// A descriptor that becomes readable when the process has ended.
 int gw_process_watch(int pid);
 /// Takes the end of a process: 0 while it runs, else 1 and `*status`: what it exited with, or the negated signal.

@@ -1,0 +1,107 @@
+internal import CSockets
+public import EventLoop
+internal import Glibc
+public import Primitives
+
+/// Has the keeper hold descriptors of one event loop, in batches off the way of anything that waits.
+///
+/// What is protected and released again before its batch goes costs no system call at all.
+public final class KeeperClient: TimerHandler {
+    /// A descriptor is with the keeper after this time: protected within the 100 ms that are promised.
+    static let batchTime = Interval.milliseconds(20)
+
+    /// Before another attempt when the keeper has not kept up.
+    private static let retryTime = Interval.milliseconds(5)
+
+    private let loop: EventLoop
+    /// Messages of all loops go into one channel; each is taken by the system whole or not at all.
+    private let descriptor: Int32
+    private var timer: TimerHandle?
+    /// In the order in which they came.
+    private var protecting: [(key: DescriptorKey, descriptor: Int32)] = []
+    private var releasing: [DescriptorKey] = []
+    /// Descriptors that the keeper has been sent.
+    private var sent: Set<DescriptorKey> = []
+
+    /// A client on the calling thread's loop.
+    ///
+    /// - Parameter inherited: What the keeper holds already of this loop.
+    public init(_ link: KeeperLink, on loop: EventLoop, inherited: some Sequence<DescriptorKey> = [])
+        throws(SystemError)
+    {
+        self.loop = loop
+        descriptor = try link.copy()
+        sent = Set(inherited)
+        timer = loop.addTimer(self)
+    }
+
+    /// Closes the client; what it has not sent is not protected.
+    public func close() {
+        if let timer { loop.removeTimer(timer) }
+        timer = nil
+        gw_close(descriptor)
+    }
+
+    /// Has the keeper hold a copy of `descriptor`, which stays the caller's and open until it is released here.
+    public func protect(_ descriptor: Int32, as key: DescriptorKey) {
+        protecting.append((key, descriptor))
+        if protecting.count >= KeeperMessage.mostKeys {
+            _ = flush()
+        } else if protecting.count == 1, releasing.isEmpty {
+            arm(at: loop.now + Self.batchTime)
+        }
+    }
+
+    /// Has the keeper close its copy, at the end of this turn. Call it before the descriptor is closed here; the
+    /// connection ends when both are.
+    public func release(_ key: DescriptorKey) {
+        if let place = protecting.firstIndex(where: { $0.key == key }) { protecting.remove(at: place) }
+        guard sent.remove(key) != nil else { return }
+        releasing.append(key)
+        if releasing.count == 1 { arm(at: loop.now) }
+    }
+
+    /// Sends everything now and waits for room, for `milliseconds` each time at most. Tells whether everything has gone.
+    @discardableResult
+    public func flush(atMost milliseconds: Int32) -> Bool {
+        while !flush() {
+            guard gw_wait_writable(descriptor, milliseconds) > 0 else { return false }
+        }
+        return true
+    }
+
+    /// Sends what there is room for, and comes back for the rest.
+    private func flush() -> Bool {
+        while !releasing.isEmpty {
+            let batch = Array(releasing.prefix(KeeperMessage.mostKeys))
+            guard send(.release(batch), []) else { return false }
+            releasing.removeFirst(batch.count)
+        }
+        while !protecting.isEmpty {
+            let batch = protecting.prefix(KeeperMessage.mostKeys)
+            guard send(.protect(batch.map(\.key)), batch.map(\.descriptor)) else { return false }
+            sent.formUnion(batch.map(\.key))
+            protecting.removeFirst(batch.count)
+        }
+        return true
+    }
+
+    private func send(_ message: KeeperMessage, _ descriptors: [Int32]) -> Bool {
+        let result = DescriptorChannel.send(message, descriptors, to: descriptor)
+        guard result < 0 else { return true }
+        // Whatever else it is, the keeper is gone or a descriptor is none; there is nothing to come back for.
+        guard [EAGAIN, ETOOMANYREFS, ENOBUFS, ENOMEM].contains(Int32(-result)) else { return true }
+        arm(at: loop.now + Self.retryTime)
+        return false
+    }
+
+    private func arm(at deadline: Instant) {
+        if let timer { loop.arm(timer, at: deadline) }
+    }
+
+    /// For the loop.
+    public func timerFired(_ timer: TimerHandle, at now: Instant) { _ = flush() }
+}
+
+@available(*, unavailable)
+extension KeeperClient: Sendable {}
