@@ -62,6 +62,7 @@ final class EchoWorker: FileDescriptorHandler, KeeperLinkHandler, SignalHandler 
         guard let link = try KeeperLink.fromEnvironment() else { return 3 }
         let worker = try EchoWorker(link, Steps(fatal: fatal), portFile: portFile)
         let signals = try SignalEvents([.terminate], on: worker.loop, handler: worker)
+        say("worker: serving, \(worker.echoes.count) tunnels")
         worker.loop.run()
         signals.cancel()
         return 0
@@ -95,7 +96,6 @@ final class EchoWorker: FileDescriptorHandler, KeeperLinkHandler, SignalHandler 
         try link.watch(on: loop, handler: self)
         try link.serving()
         steps.pass()
-        say("worker: serving, \(echoes.count) tunnels")
     }
 
     private static func listen(_ portFile: String) throws -> Int32 {
