@@ -85,12 +85,7 @@ public struct BoundDatagramSocket: Sendable {
             case let interface? where keepsToInterface != 0: .interface(interface)
             default: address.ip.isUnspecified ? .wildcard : .address
             }
-        let size = Int32(clamping: options.bufferSize.bytes)
-        var received: Int32 = 0
-        var sent: Int32 = 0
-        unsafe gw_udp_set_buffers(descriptor, size, size, &received, &sent)
-        receiveBufferSize = ByteCount(received)
-        sendBufferSize = ByteCount(sent)
+        (receiveBufferSize, sendBufferSize) = Self.setBuffers(of: descriptor, options)
         joinsReceived = gw_udp_has_receive_offload(descriptor) != 0
         self.options = options
         let result = unsafe gw_local_address(descriptor, &local)
@@ -99,6 +94,33 @@ public struct BoundDatagramSocket: Sendable {
             throw SystemError(.inspect, subject, code: -result)
         }
         localAddress = bound
+    }
+
+    /// Takes over a bound socket that another process used before, which also made it keep to an interface or not.
+    ///
+    /// Throws when it is no such socket; it then stays the caller's.
+    public init(adopting descriptor: Int32, options: Options = Options()) throws(SystemError) {
+        var local = gw_address.none
+        // The pointer is used during the call only.
+        let result = unsafe gw_local_address(descriptor, &local)
+        guard result >= 0, let bound = local.networkAddress else {
+            throw SystemError(.adopt, .descriptor(descriptor), code: result < 0 ? -result : SystemError.noAddress)
+        }
+        self.descriptor = descriptor
+        self.options = options
+        localAddress = bound
+        binding = bound.ip.isUnspecified ? .wildcard : .address
+        (receiveBufferSize, sendBufferSize) = Self.setBuffers(of: descriptor, options)
+        joinsReceived = gw_udp_has_receive_offload(descriptor) != 0
+    }
+
+    private static func setBuffers(of descriptor: Int32, _ options: Options) -> (receive: ByteCount, send: ByteCount) {
+        let size = Int32(clamping: options.bufferSize.bytes)
+        var received: Int32 = 0
+        var sent: Int32 = 0
+        // The pointers are used during the call only.
+        unsafe gw_udp_set_buffers(descriptor, size, size, &received, &sent)
+        return (ByteCount(received), ByteCount(sent))
     }
 
     /// Binds one socket per worker to the same address, such that a datagram goes to the socket whose index is the first

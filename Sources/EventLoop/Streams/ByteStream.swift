@@ -120,6 +120,21 @@ public final class ByteStream: FileDescriptorHandler {
         if isOpen { self.handler = handler }
     }
 
+    /// The socket, for whoever keeps it beyond this process; stays the stream's. Nil for pipes and when the stream is closed.
+    public var socketDescriptor: Int32? { isSocket && isOpen ? readDescriptor : nil }
+
+    /// Takes over a connected TCP socket that another process used before. Nothing is read before `isReading` is set.
+    ///
+    /// - Parameter hasFinishedWriting: Whether that process has shut down writing.
+    public convenience init(adoptingTCP descriptor: Int32, hasFinishedWriting: Bool, on loop: EventLoop) {
+        var address = gw_address.none
+        // The pointer is used during the call only.
+        let result = unsafe gw_peer_address(descriptor, &address)
+        self.init(
+            socket: descriptor, kind: .tcp, remoteAddress: result >= 0 ? address.networkAddress : nil, on: loop)
+        self.hasFinishedWriting = hasFinishedWriting
+    }
+
     /// The local address of a TCP connection.
     public var localAddress: NetworkAddress? {
         guard kind == .tcp, isOpen else { return nil }

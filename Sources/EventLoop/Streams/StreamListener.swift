@@ -24,7 +24,8 @@ public final class StreamListener: FileDescriptorHandler, TimerHandler {
     /// The path that a Unix-domain listener is bound to.
     public let path: String?
 
-    private let descriptor: Int32
+    /// The socket, for whoever keeps it beyond this process; stays the listener's.
+    public let descriptor: Int32
     private let loop: EventLoop
     private var handler: (any StreamListenerHandler)?
     private var events: FileDescriptorEvents?
@@ -54,6 +55,18 @@ public final class StreamListener: FileDescriptorHandler, TimerHandler {
         self.init(descriptor, localAddress: nil, path: path, on: loop, handler: handler)
     }
 
+    /// Takes over a socket on which another process listened before; `path` is that of a Unix-domain socket.
+    public convenience init(
+        adopting descriptor: Int32, path: String? = nil, on loop: EventLoop, handler: any StreamListenerHandler
+    ) {
+        var local = gw_address.none
+        // The pointer is used during the call only.
+        let result = unsafe gw_local_address(descriptor, &local)
+        self.init(
+            descriptor, localAddress: path == nil && result >= 0 ? local.networkAddress : nil, path: path, on: loop,
+            handler: handler)
+    }
+
     private init(
         _ descriptor: Int32, localAddress: NetworkAddress?, path: String?, on loop: EventLoop,
         handler: any StreamListenerHandler
@@ -68,16 +81,25 @@ public final class StreamListener: FileDescriptorHandler, TimerHandler {
         self.events = events
     }
 
+    /// Stops listening here and leaves the socket to whoever keeps it; a Unix-domain path stays.
+    public func leave() { end() }
+
     /// Stops listening; a Unix-domain path is removed.
     public func close() {
-        guard let events else { return }
+        if end(), let path { UnixSocketPath.remove(path) }
+    }
+
+    /// Tells whether it listened.
+    @discardableResult
+    private func end() -> Bool {
+        guard let events else { return false }
         events.cancel()
         self.events = nil
         handler = nil
         if let pause { loop.removeTimer(pause) }
         pause = nil
         gw_close(descriptor)
-        if let path { UnixSocketPath.remove(path) }
+        return true
     }
 
     /// Whether connections are accepted now; off, they wait in the kernel.
