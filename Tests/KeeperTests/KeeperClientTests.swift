@@ -1,0 +1,115 @@
+import CSockets
+import EventLoop
+import Glibc
+import Primitives
+import Testing
+
+@testable import Keeper
+
+@Suite("A keeper of many", .serialized)
+struct ManyDescriptorsTests {
+    /// More than go into one message, twice.
+    static let count = 600
+
+    @Test func `hands over more descriptors than one message holds`() throws {
+        DescriptorLimit.raise()
+        let service = try EchoService()
+        let calls = try (0..<Self.count).map { _ in try #require(service.connect()) }
+        for call in calls { #expect(call.transfer(upTo: 50) == .complete) }
+        service.program.signal(SIGUSR2)
+        #expect(service.program.hasSaid("the new worker has taken over"))
+        #expect(service.program.hasSaid("serving, \(Self.count) tunnels"))
+        for call in calls { #expect(call.transfer(upTo: 100) == .complete) }
+        for call in calls { #expect(call.finish()) }
+    }
+}
+
+@Suite("What a worker has protected")
+struct KeeperClientTests {
+    /// A worker's end and the keeper's, in one process.
+    private struct Scene {
+        let loop: EventLoop
+        let keeper: Int32
+        let client: KeeperClient
+
+        init(inherited: [DescriptorKey] = []) throws {
+            var ends: [Int32] = [0, 0]
+            #expect(unsafe gw_channel_open(&ends) == 0)
+            keeper = ends[0]
+            loop = try EventLoop()
+            client = try KeeperClient(KeeperLink(descriptor: ends[1]), on: loop, inherited: inherited)
+        }
+
+        /// Runs the loop for a while and takes what arrived, in order.
+        func run(for time: Interval) -> [KeeperMessage] {
+            let stop = Stop(loop)
+            let timer = loop.addTimer(stop)
+            loop.arm(timer, at: loop.now + time)
+            loop.run()
+            loop.removeTimer(timer)
+            var messages: [KeeperMessage] = []
+            while case .message(let message, let descriptors) = DescriptorChannel.receive(from: keeper) {
+                messages.append(message)
+                for descriptor in descriptors { gw_close(descriptor) }
+            }
+            return messages
+        }
+    }
+
+    private final class Stop: TimerHandler {
+        private let loop: EventLoop
+        init(_ loop: EventLoop) { self.loop = loop }
+        func timerFired(_ timer: TimerHandle, at now: Instant) { loop.stop() }
+    }
+
+    private func key(_ number: Int) -> DescriptorKey { DescriptorKey(.tunnel, number: UInt64(number)) }
+
+    @Test func `goes in one message within the time that is promised`() throws {
+        let scene = try Scene()
+        for number in 0..<10 { scene.client.protect(scene.keeper, as: key(number)) }
+        #expect(KeeperClient.batchTime < .milliseconds(100))
+        #expect(scene.run(for: .milliseconds(100)) == [.protect((0..<10).map(key))])
+    }
+
+    @Test func `costs nothing when it is released before`() throws {
+        let scene = try Scene()
+        for number in 0..<10 { scene.client.protect(scene.keeper, as: key(number)) }
+        for number in 0..<10 where number != 3 { scene.client.release(key(number)) }
+        #expect(scene.run(for: .milliseconds(50)) == [.protect([key(3)])])
+        scene.client.release(key(3))
+        scene.client.release(key(4))
+        #expect(scene.run(for: .milliseconds(1)) == [.release([key(3)])])
+    }
+
+    @Test func `is released when another worker had it protected`() throws {
+        let scene = try Scene(inherited: [key(1)])
+        scene.client.release(key(1))
+        scene.client.protect(scene.keeper, as: key(2))
+        #expect(scene.run(for: .milliseconds(50)) == [.release([key(1)]), .protect([key(2)])])
+    }
+
+    @Test func `arrives whole and in order when the keeper is slow`() throws {
+        let scene = try Scene()
+        var sent = 0
+        // Until the channel holds no more.
+        while scene.client.flush(atMost: 0), sent < 1_000_000 {
+            for number in sent..<sent + 500 { scene.client.protect(scene.keeper, as: key(number)) }
+            sent += 500
+        }
+        #expect(sent < 1_000_000)
+        scene.client.release(key(0))
+        var keys: [DescriptorKey] = []
+        var released: [DescriptorKey] = []
+        for _ in 0..<200 where keys.count < sent || released.isEmpty {
+            for message in scene.run(for: .milliseconds(10)) {
+                switch message {
+                case .protect(let more): keys += more
+                case .release(let more): released += more
+                default: Issue.record("\(message)")
+                }
+            }
+        }
+        #expect(keys == (0..<sent).map(key))
+        #expect(released == [key(0)])
+    }
+}
