@@ -8,8 +8,8 @@ struct Backoff: Equatable {
     /// The longest wait: a user who plugs a cable in does not wait longer.
     static let longest = Interval.seconds(5)
     /// How long a connection must have been up for its loss to be followed by an attempt at once: a gateway that ends
-    /// every connection is not asked without a pause.
-    static let stability = Interval.seconds(5)
+    /// every connection is not asked without a pause. Tunnels wait for it, so that it is not much longer than a restart takes.
+    static let stability = Interval.seconds(1)
 
     private var failures = 0
 

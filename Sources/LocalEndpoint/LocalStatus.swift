@@ -34,6 +34,8 @@ struct LocalStatus {
             .init("state", .string(state)),
             .init("last_contact_ms", silence.map { .count($0.milliseconds) } ?? .null),
             .init("reconnects", .count(link.reconnects)),
+            .init("held_tunnels", .count(link.held.count)),
+            .init("held_bytes", .count(link.held.memory)),
             .init("last_failure", link.lastFailure.map { .string($0.sentence) } ?? .null),
             .init("paths", PathListing(link).pathsJSON),
             .init("handover_count", .count(link.paths.handoverCount)),
@@ -56,6 +58,7 @@ struct LocalStatus {
     var text: String {
         var lines = ["gateway \(link.gateway.gateway): \(state), \(tunnels.count) tunnels"]
         if let silence { lines.append("last contact \(silence.milliseconds) ms ago, \(link.reconnects) reconnects") }
+        if link.held.count > 0 { lines.append("\(link.held.count) tunnels wait for a connection") }
         if let failure = link.lastFailure { lines.append("last failure: \(failure.sentence)") }
         lines += PathListing(link).pathLines.map { "path " + $0 }
         lines += PathListing(link).handoverLines.suffix(Self.handoversShown)
