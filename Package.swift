@@ -68,20 +68,25 @@ let package = Package(
         room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", deque, heap]),
         room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
         room("Keeper", ["Primitives", "EventLoop", "CSockets"]),
-        room("Driver", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Telemetry"]),
+        room(
+            "Driver",
+            [
+                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Keeper", "Telemetry",
+                logging,
+            ]),
         room("Configuration", ["Primitives", "Cryptography"]),
         room("Telemetry", ["Primitives", "QUIC", logging]),
         room(
             "LocalEndpoint",
             [
-                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
-                "Telemetry", logging,
+                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Keeper", "Driver",
+                "Configuration", "Telemetry", logging,
             ]),
         room(
             "Gateway",
             [
-                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Driver", "Configuration",
-                "Telemetry", logging,
+                "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Keeper", "Driver",
+                "Configuration", "Telemetry", logging,
             ]),
         room(
             "Lab",
@@ -92,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "Primitives", "EventLoop", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry",
+                "Primitives", "EventLoop", "Driver", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry",
                 argumentParser, logging,
             ],
             swiftSettings: strict),

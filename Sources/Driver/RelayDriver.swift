@@ -34,9 +34,17 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
     /// Joins a tunnel to a stream, which belongs to the driver from now on. Nothing is read before the relay asks.
     ///
     /// What is read goes through `filter`, where there is one.
-    public func attach(_ stream: ByteStream, to id: TunnelID, filter: (any IngressFilter)? = nil) {
-        sides[id] = TunnelSide(id, stream, filter, mover: self)
+    @discardableResult
+    public func attach(
+        _ stream: ByteStream, to id: TunnelID, filter: (any IngressFilter)? = nil
+    ) -> TunnelSide {
+        let side = TunnelSide(id, stream, filter, mover: self)
+        sides[id] = side
+        return side
     }
+
+    /// The local side of a tunnel; nil when it has none, or none any more.
+    public func side(of id: TunnelID) -> TunnelSide? { sides[id] }
 
     /// Joins a tunnel to the side that it had on another connection.
     public func attach(_ side: TunnelSide, to id: TunnelID) {
@@ -139,6 +147,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
                 driven.needsService()
             case .wouldBlock: return
             case .endOfStream:
+                side.endWasRead()
                 relay.finArrived(on: id)
                 driven.needsService()
                 return

@@ -67,6 +67,8 @@ public final class TunnelHold<Note>: TimerHandler {
     private var bySide: [ObjectIdentifier: HeldEntry<Note>] = [:]
     /// Bounds, looked at once a second.
     public var limits: Limits
+    /// Whether streams are read; not any more when another process is about to go on with the tunnels.
+    private var readsStreams = true
 
     /// Creates a hold without tunnels.
     public init(_ limits: Limits, on loop: EventLoop) {
@@ -91,7 +93,7 @@ public final class TunnelHold<Note>: TimerHandler {
         if let side {
             bySide[ObjectIdentifier(side)] = entry
             side.mover = self
-            side.stream.isReading = tunnel.wantsBytes > 0
+            side.stream.isReading = readsStreams && tunnel.wantsBytes > 0
         }
         tunnel.ring.releaseUnusedMemory()
         armTimer()
@@ -113,6 +115,12 @@ public final class TunnelHold<Note>: TimerHandler {
 
     /// Takes all tunnels out, those that are held longest first.
     public func takeAll() -> [HeldEntry<Note>] { all.compactMap { take($0.tunnel.id) } }
+
+    /// Reads nothing more: another process goes on with the tunnels.
+    public func freeze() {
+        readsStreams = false
+        for entry in entries.values { entry.side?.stream.isReading = false }
+    }
 
     /// Ends a tunnel without a word to the owner: TCP is reset.
     public func abort(_ id: ResumptionID) { take(id)?.side?.stream.abort() }
@@ -168,7 +176,9 @@ extension TunnelHold: TunnelSideMover {
         guard tunnel.wantsBytes > 0 else { return side.stream.isReading = false }
         switch side.read(into: tunnel.ring) {
         case .bytes, .wouldBlock: break
-        case .endOfStream: tunnel.finArrived()
+        case .endOfStream:
+            side.endWasRead()
+            tunnel.finArrived()
         case .failed: failed(side)
         }
     }

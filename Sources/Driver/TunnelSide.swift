@@ -1,5 +1,6 @@
 public import EventLoop
 import Glibc
+import Keeper
 import Primitives
 import Tunnel
 
@@ -20,9 +21,11 @@ public final class TunnelSide: ByteStreamHandler {
 
     /// Which tunnel of its present connection; nil while it has none.
     var id: TunnelID?
-    let stream: ByteStream
+    public let stream: ByteStream
     private let filter: (any IngressFilter)?
     weak var mover: (any TunnelSideMover)?
+    /// Where it is noted what the kernel cannot tell a process that goes on with the tunnel; nil for one that ends with this process.
+    var record: VaultTunnel?
 
     init(_ id: TunnelID, _ stream: ByteStream, _ filter: (any IngressFilter)?, mover: any TunnelSideMover) {
         self.id = id
@@ -59,9 +62,14 @@ public final class TunnelSide: ByteStreamHandler {
     }
 
     /// Takes up a side that another loop has let go of.
-    public init(_ remains: Remains, on loop: EventLoop) {
+    public convenience init(_ remains: Remains, on loop: EventLoop) {
+        self.init(ByteStream(remains.stream, on: loop))
+    }
+
+    /// The side of a tunnel that nobody moves yet.
+    init(_ stream: ByteStream) {
         id = nil
-        stream = ByteStream(remains.stream, on: loop)
+        self.stream = stream
         filter = nil
         stream.setHandler(self)
         stream.watchForReset()
@@ -70,7 +78,11 @@ public final class TunnelSide: ByteStreamHandler {
     /// Closes the stream such that a TCP peer gets a reset.
     public func abort() { stream.abort() }
 
+    /// The end of the stream was read: noted before anybody else is told.
+    func endWasRead() { record?.mark(.endRead) }
+
     func finishWriting() {
+        record?.mark(.endWritten)
         do throws(SystemError) {
             try stream.shutdownWrite()
         } catch {

@@ -1,5 +1,7 @@
 public import Configuration
+import Driver
 import EventLoop
+import Keeper
 import Logging
 import Primitives
 import Telemetry
@@ -10,6 +12,8 @@ public final class GatewayProcess {
     static let drainLimit = Interval.seconds(10)
     /// How long CONNECTION_CLOSE has to leave after that.
     static let closeLimit = Interval.milliseconds(300)
+    /// How long CONNECTION_CLOSE has to leave when another process takes over.
+    static let releaseTime = Interval.milliseconds(5)
     /// How often it is looked whether the users have changed.
     static let usersPoll = Interval.milliseconds(500)
     /// How often it is looked whether tunnels are left meanwhile.
@@ -24,15 +28,11 @@ public final class GatewayProcess {
         log = Logger("gateway", options: options.log, unixMilliseconds: { Clock.unixMilliseconds() })
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until it is told to stop: with a keeper above it, a process of its own, where the options want that.
     public func run() -> ProcessStatus {
         do {
-            DescriptorLimit.raise()
-            let loop = try EventLoop()
-            let running = try RunningGateway(options, log: log, on: loop)
-            loop.run()
-            running.shutDown()
-            return .done
+            if let keeper = try KeeperLink.fromEnvironment() { return try serve(keeper) }
+            return options.keeping == .kept ? try keep() : try serve(nil)
         } catch let error as ConfigurationError {
             log.error("\(error)")
             return .wrongUsage
@@ -40,5 +40,21 @@ public final class GatewayProcess {
             log.error("\(error)")
             return .failed
         }
+    }
+
+    private func serve(_ keeper: KeeperLink?) throws -> ProcessStatus {
+        DescriptorLimit.raise()
+        let loop = try EventLoop()
+        let running = try RunningGateway(options, keeper: keeper, log: log, on: loop)
+        loop.run()
+        running.shutDown()
+        return .done
+    }
+
+    private func keep() throws -> ProcessStatus {
+        // What is wrong is told once, by this process.
+        _ = try GatewayMaterial(options.configuration)
+        let status = try KeptProcess(log: log).run()
+        return ProcessStatus(rawValue: status) ?? .failed
     }
 }

@@ -63,14 +63,15 @@ final class GatewaySession: ConnectionApplication {
         case .resume(let id, let request): resume(id, request)
         case .detached(let id): detached(id)
         case .close(let id):
+            willClose(id)
             relay.perform(action)
             tunnelEnded(id)
             closing.insert(id)
         case .reset(let id):
             dials.removeValue(forKey: id)?.cancel()
+            forget(id)
             relay.perform(action)
             tunnelEnded(id)
-            forget(id)
         case .ended: ended()
         case .read, .deliver, .closeWrite: relay.perform(action)
         // Actions of a local endpoint only.
@@ -144,11 +145,16 @@ final class GatewaySession: ConnectionApplication {
     func connected(_ dial: OriginDial, _ stream: ByteStream) {
         dials[dial.id] = nil
         worker.counters.tunnelsOpened += 1
-        relay.attach(stream, to: dial.id)
+        let side = relay.attach(stream, to: dial.id)
         var grant: ResumptionGrant?
         if server.isResumptionWanted(for: dial.id) {
             grant = worker.grant(to: dial.user, carriedBy: self, dial.id)
             granted[dial.id] = grant?.id
+        }
+        if let grant, let ring = server.relay.ring(of: dial.id) {
+            let note = GatewayNote(user: dial.user, counting: .counted)
+            worker.protection?.open(
+                grant.id, to: dial.destination, owner: note.owner, ring: ring, side)
         }
         server.connected(dial.id, resumption: grant)
         driven.needsService()
@@ -192,9 +198,9 @@ final class GatewaySession: ConnectionApplication {
     private func ended() {
         for dial in dials.values { dial.cancel() }
         dials = [:]
+        for id in Array(granted.keys) { forget(id) }
         relay.abortAll()
         for id in Array(owners.keys) { tunnelEnded(id) }
-        for id in Array(granted.keys) { forget(id) }
         if let user { worker.state.returnConnection(of: user) }
         user = nil
         worker.sessionEnded(self)
@@ -228,6 +234,7 @@ extension GatewaySession {
             return worker.hold(tunnel, side, note)
         }
         worker.counters.tunnelsResumed += 1
+        worker.protection?.resumed(tunnel.id, generation: tunnel.generation)
         granted[id] = tunnel.id
         worker.carriers[tunnel.id] = Carrier(session: self, tunnel: id)
         if note.counting == .counted { counted.insert(id) } else { closing.insert(id) }
@@ -258,9 +265,10 @@ extension GatewaySession {
         guard let tunnel = server.relay.takeHeld(id) else { return }
         let side = relay.release(id)
         guard let name = owners[id] ?? closingOwner(id), worker.state.policy.users.user(named: name) != nil else {
-            side?.abort()
             tunnelEnded(id)
-            return forget(id)
+            forget(id)
+            side?.abort()
+            return
         }
         worker.hold(tunnel, side, leave(id))
     }
@@ -271,6 +279,13 @@ extension GatewaySession {
         closing.remove(id)
         granted[id] = nil
         return GatewayNote(user: name, counting: counted.remove(id) != nil ? .counted : .over)
+    }
+
+    /// TCP ends in order; what the client has not reported is still owed.
+    private func willClose(_ id: TunnelID) {
+        guard let name = granted[id], let ring = server.relay.ring(of: id), let delivered = server.relay.delivered(of: id)
+        else { return }
+        worker.protection?.willClose(name, readEnd: ring.end, written: delivered)
     }
 
     private func forget(_ id: TunnelID) {

@@ -63,6 +63,9 @@ final class GatewayState: Sendable {
         }
     }
 
+    /// Counts a tunnel that the process before this one had opened.
+    func adoptTunnel(of user: String) { usage.withLock { $0[user, default: Usage()].tunnels += 1 } }
+
     func returnTunnel(of user: String) {
         usage.withLock { usage in
             usage[user, default: Usage()].tunnels -= 1

@@ -22,6 +22,7 @@ extension GatewayWorker: TunnelHoldOwner {
     func forget(_ id: ResumptionID) {
         carriers[id] = nil
         state.directory[id] = nil
+        protection?.ended(id)
     }
 
     /// A connection has lost a tunnel that can be resumed.
@@ -100,6 +101,7 @@ extension GatewayWorker: TunnelHoldOwner {
         switch settle(claim) {
         case .found(let tunnel, let side, let note):
             carriers[tunnel.id] = nil
+            protection?.left(tunnel.id, tunnel.ring, side)
             outcome = .found(tunnel, side?.surrender(), note)
         case .conflict: outcome = .conflict
         case .unknown: outcome = .unknown
@@ -111,7 +113,16 @@ extension GatewayWorker: TunnelHoldOwner {
             return
         }
         // Nobody is there to take it: it stays.
-        hold(tunnel, remains.map { TunnelSide($0, on: loop) }, note)
+        let side = remains.map { TunnelSide($0, on: loop) }
+        protect(tunnel, side, note)
+        hold(tunnel, side, note)
+    }
+
+    private func protect(_ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote) {
+        guard let side else { return }
+        protection?.open(
+            tunnel.id, to: tunnel.destination, owner: note.owner, generation: tunnel.generation, ring: tunnel.ring,
+            outgoing: tunnel.outgoing, delivered: tunnel.delivered, side)
     }
 
     /// Another worker's answer.
@@ -121,6 +132,7 @@ extension GatewayWorker: TunnelHoldOwner {
         case .found(let tunnel, let remains, let note):
             state.directory[tunnel.id] = TunnelDirectory.Entry(worker: index, user: note.user)
             let side = remains.map { TunnelSide($0, on: loop) }
+            protect(tunnel, side, note)
             guard let claimant else { return hold(tunnel, side, note) }
             answer(claimant, .found(tunnel, side, note))
         case .conflict: if let claimant { answer(claimant, .conflict) }

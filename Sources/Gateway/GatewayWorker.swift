@@ -3,6 +3,7 @@ import Cryptography
 import Driver
 import EventLoop
 import HTTP3
+import Keeper
 import Logging
 import Primitives
 import QUIC
@@ -46,6 +47,9 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     let index: Int
     /// Tunnels without a connection.
     let held: TunnelHold<GatewayNote>
+    /// What makes tunnels outlive the process; nil where nobody keeps them.
+    var protection: TunnelProtection?
+    var keeper: KeeperClient?
     /// The connections that have the tunnels that can be resumed.
     var carriers: [ResumptionID: Carrier] = [:]
     /// Wishes for tunnels that other workers have.
@@ -57,7 +61,12 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private var generator = KeyedGenerator.system()
     private let reports: Mailbox<WorkerReport>
 
-    init(_ setup: WorkerSetup, sockets: [BoundDatagramSocket], index: Int, on loop: EventLoop) throws(SystemError) {
+    /// How long the keeper may take for what it is told, in milliseconds.
+    static let keeperPatience: Int32 = 1000
+
+    init(
+        _ setup: WorkerSetup, _ inheritance: WorkerInheritance, index: Int, on loop: EventLoop
+    ) throws(SystemError) {
         self.loop = loop
         self.setup = setup
         self.index = index
@@ -75,9 +84,10 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
                 transport: setup.transport, server: server, resetKey: setup.resetKey,
                 place: WorkerPlace(index: UInt8(index), of: UInt8(setup.workers))),
             on: loop, addressing: .datagram, acceptor: self)
-        for socket in sockets { driver.addSocket(socket) }
+        for socket in inheritance.sockets { driver.addSocket(socket) }
         self.driver = driver
         held.setOwner(self)
+        if let access = setup.keeper { try keep(access, inheritance) }
     }
 
     /// Each worker has its share of the memory that the configuration allows.
@@ -112,14 +122,15 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         case .drain:
             driver?.acceptance = .closed
             for session in sessions.values { session.drain() }
-        case .close(let end): close(end)
+        case .close(.restart): letGo()
+        case .close(.stop): close(.stop)
         case .report(let number): reports.post(report(number))
         case .claim(let claim): hand(over: claim)
         case .handedOver(let handover): take(over: handover)
         }
     }
 
-    private func close(_ end: GatewayEnd) {
+    func close(_ end: GatewayEnd) {
         let (code, reason): (HTTP3ErrorCode, String) =
             switch end {
             case .stop: (.noError, "the gateway stops")

@@ -6,7 +6,7 @@ import Tunnel
 final class OriginDial: TCPDialHandler {
     let id: TunnelID
     let user: String
-    private let destination: Destination
+    let destination: Destination
     private let rules: AccessRules
     private unowned let session: GatewaySession
     private var dial: TCPDial?

@@ -3,6 +3,7 @@ import Cryptography
 import Driver
 import EventLoop
 import Glibc
+import Keeper
 import Logging
 import Primitives
 import QUIC
@@ -10,13 +11,15 @@ import TLS
 import Telemetry
 
 /// A gateway that serves: the main thread's part of it.
-final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, MailboxReceiver {
+final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, MailboxReceiver, KeeperLinkHandler {
     private enum Stage {
         case serving
         /// Told to stop: tunnels may end by themselves.
         case draining
         /// Connections were closed; the loop ends with the timer.
         case closing
+        /// The same, and another process goes on with the tunnels.
+        case lettingGo
     }
 
     private var options: GatewayOptions
@@ -51,8 +54,12 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         var reports: [WorkerReport] = []
     }
 
-    init(_ options: GatewayOptions, log: Logger, on loop: EventLoop) throws {
+    private let keeper: KeeperLink?
+
+    /// Serves; what a process before this one has left comes from `keeper`.
+    init(_ options: GatewayOptions, keeper: KeeperLink? = nil, log: Logger, on loop: EventLoop) throws {
         self.options = options
+        self.keeper = keeper
         self.log = log
         self.loop = loop
         let configuration = options.configuration
@@ -61,7 +68,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         usersFile = WatchedFile(configuration.users)
         state = GatewayState(GatewayState.Policy(material, configuration))
         let reports = try Mailbox<WorkerReport>()
-        let setup = try Self.setup(configuration, material, state: state, log: log, reports: reports)
+        var setup = try Self.setup(configuration, material, state: state, log: log, reports: reports)
+        setup.keeper = keeper?.access
         stopTimer = loop.addTimer(self)
         watchTimer = loop.addTimer(self)
         _ = usersFile.hasChanged()
@@ -75,6 +83,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
             // Without it the gateway works; only `status` does not.
             log.warning("no control socket: \(error)")
         }
+        try keeper?.watch(on: loop, handler: self)
+        try keeper?.serving()
         let addresses = listen.map { "\($0)" }.joined(separator: ", ")
         log.notice("gateway is ready", metadata: ["listen": "\(addresses)", "workers": "\(workers.count)"])
     }
@@ -103,26 +113,36 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     }
 
     private func startWorkers(_ setup: WorkerSetup, _ configuration: GatewayConfiguration) throws {
-        var sockets = [[BoundDatagramSocket]](repeating: [], count: setup.workers)
-        for address in configuration.listen {
-            let group = try BoundDatagramSocket.group(address, count: setup.workers)
-            for (index, socket) in group.enumerated() { sockets[index].append(socket) }
-            listen.append(group[0].localAddress)
+        // From here on nobody else uses what was inherited.
+        var inheritance = try keeper?.takeOver()
+        var groups = inheritance?.takeSockets(of: configuration.listen, workers: setup.workers)
+        if groups == nil {
+            groups = try configuration.listen.map { try BoundDatagramSocket.group($0, count: setup.workers) }
         }
+        let sockets = groups ?? []
+        listen = sockets.map { $0[0].localAddress }
         var setup = setup
         setup.addresses = GatewayAddresses(
             configured: configuration.addresses, listen: listen,
             own: ((try? NetworkInterface.all()) ?? []).filter(\.isUp).map(\.address.ip))
         let final = setup
         for index in 0..<setup.workers {
-            let own = sockets[index]
+            var own = WorkerInheritance(sockets: sockets.map { $0[index] })
+            if let inherited = inheritance?.takeLoop(index) { (own.vault, own.tunnels) = inherited }
+            let ready = own
             workers.append(
                 try Worker.start(named: "gateway-\(index)", receiving: WorkerRequest.self) {
                     (loop) throws(SystemError) in
-                    try GatewayWorker(final, sockets: own, index: index, on: loop)
+                    try GatewayWorker(final, ready, index: index, on: loop)
                 })
         }
         state.directory.publish(workers)
+        guard let keeper, var rest = inheritance, !rest.isEmpty else { return }
+        // What this process has no use for: another configuration has other sockets.
+        let client = try KeeperClient(keeper.access, on: loop, inherited: rest.keys)
+        rest.closeRest(client)
+        client.flush(atMost: GatewayWorker.keeperPatience)
+        client.close()
     }
 
     func shutDown() {
@@ -131,6 +151,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         for worker in workers { worker.stop() }
         for worker in workers { worker.join() }
         reportEvents?.cancel()
+        // Nobody here uses anything any more.
+        if stage == .lettingGo { try? keeper?.released() }
     }
 
     private func tellWorkers(_ request: WorkerRequest) {
@@ -145,6 +167,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch signal {
         case .hangUp: reload()
         case .terminate, .interrupt: stop()
+        // SIGUSR2 is for the keeper, which begins a replacement.
         case .user1, .user2: break
         }
     }
@@ -174,8 +197,20 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
             collect(for: .drain)
         // Without a word clients would wait for their idle timeout.
         case .draining: closeConnections()
-        case .closing: loop.stop()
+        case .closing, .lettingGo: loop.stop()
         }
+    }
+
+    // MARK: - Another process takes over
+
+    func letGo() {
+        guard stage == .serving || stage == .draining else { return }
+        stage = .lettingGo
+        log.notice("another process takes over")
+        control?.close()
+        control = nil
+        tellWorkers(.close(.restart))
+        arm(GatewayProcess.releaseTime)
     }
 
     private func arm(_ interval: Interval) {
@@ -195,7 +230,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch stage {
         case .serving: break
         case .draining: now >= drainDeadline ? closeConnections() : collect(for: .drain)
-        case .closing: loop.stop()
+        case .closing, .lettingGo: loop.stop()
         }
     }
 

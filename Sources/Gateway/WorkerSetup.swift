@@ -3,6 +3,7 @@ import Cryptography
 import Driver
 import EventLoop
 import HTTP3
+import Keeper
 import Logging
 import Primitives
 import QUIC
@@ -30,6 +31,8 @@ struct WorkerSetup: Sendable {
     let log: Logger
     let keyLog: KeyLogFile?
     let reports: Mailbox<WorkerReport>
+    /// The way to the keeper that started this process; nil where there is none.
+    var keeper: KeeperLink.Access?
 
     var transport: TransportConfiguration {
         var transport = TransportConfiguration.forTunnels

@@ -85,7 +85,8 @@ extension GatewayLink: TunnelHoldOwner {
         }
         if now >= outage.nextReport {
             let count = held.count + outage.unanswered
-            log.warning("gateway silent for \(Self.seconds(now - began)), \(count) tunnels held")
+            let what = session == nil ? "gateway silent" : "gateway does not answer for them"
+            log.warning("\(what) for \(Self.seconds(now - began)), \(count) tunnels held")
             outage.nextReport = now + (now - began)
         }
         armOutage(at: outage.nextReport)

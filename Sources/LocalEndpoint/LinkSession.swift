@@ -9,9 +9,10 @@ import Tunnel
 
 /// One connection to a gateway, with the tunnels that it carries and an endpoint of its own.
 final class LinkSession: ConnectionApplication {
-    /// How long after the last sign of the gateway a tunnel's bytes are sent ahead of its answer. Bytes that went to a
-    /// gateway which is gone are lost, whereas a tunnel that waits for its answer can move to the next connection.
-    static let trustInterval = Interval.seconds(1)
+    /// How long after the last sign of the gateway, beyond two round trips, a tunnel's bytes are sent ahead of its answer.
+    /// Bytes that went to a gateway which is gone are lost, whereas a tunnel that waits for its answer can move to the next
+    /// connection.
+    static let trustInterval = Interval.milliseconds(50)
 
     private struct Opening {
         var applicant: any TunnelApplicant
@@ -71,7 +72,8 @@ final class LinkSession: ConnectionApplication {
     // MARK: - Tunnels
 
     func open(_ applicant: any TunnelApplicant) {
-        let isFresh = link.loop.now - lastContact < Self.trustInterval
+        let roundTrip = driven.connection.networkPaths.first?.smoothedRTT ?? .zero
+        let isFresh = link.loop.now - lastContact < Self.trustInterval + roundTrip * 2
         let optimism = isFresh ? applicant.optimism : .afterAnswer
         let id = client.open(to: applicant.destination, optimism, .resumable)
         openings[id] = Opening(applicant: applicant, optimism: optimism)

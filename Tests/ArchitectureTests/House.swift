@@ -30,7 +30,8 @@ enum House {
         "EventLoop": Room(mayImport: collections.union(["Primitives", "CEvent", "CSockets"]), systemModules: system),
         "Keeper": Room(mayImport: ["Primitives", "EventLoop", "CSockets"], systemModules: system),
         "Driver": Room(
-            mayImport: protocols.union(["EventLoop", "Telemetry"]).union(collections), systemModules: system),
+            mayImport: protocols.union(["EventLoop", "Keeper", "Telemetry", "logging"]).union(collections),
+            systemModules: system),
         "Configuration": Room(mayImport: ["Primitives", "Cryptography"], systemModules: system),
         "Telemetry": Room(mayImport: ["Primitives", "QUIC", "logging"], systemModules: system),
         "LocalEndpoint": Room(mayImport: roles.union(["logging"]).union(collections), systemModules: system),

@@ -35,6 +35,8 @@ MESSAGE_BYTES = 48
 MESSAGES = 400
 # Seconds between two looks at the clock for those that have nothing to do but wait for their rate.
 TICK = 0.01
+# Failures after which there is no point in going on.
+MOST_FAILURES = 20
 # Seconds without progress after which a connection counts as hanging.
 HANGING = 200.0
 
@@ -290,6 +292,7 @@ class Load:
 
     def fail(self, transfer: Transfer, error: Exception) -> None:
         self.failures += 1
+        self.is_ending = self.is_ending or self.failures >= MOST_FAILURES
         age = time.monotonic() - transfer.began
         print(f"{transfer.kind} of {transfer.size} bytes, {age:.1f} s old: {error}", file=sys.stderr, flush=True)
         self.close(transfer)

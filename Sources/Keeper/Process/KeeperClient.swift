@@ -26,11 +26,11 @@ public final class KeeperClient: TimerHandler {
     /// A client on the calling thread's loop.
     ///
     /// - Parameter inherited: What the keeper holds already of this loop.
-    public init(_ link: KeeperLink, on loop: EventLoop, inherited: some Sequence<DescriptorKey> = [])
+    public init(_ access: KeeperLink.Access, on loop: EventLoop, inherited: some Sequence<DescriptorKey> = [])
         throws(SystemError)
     {
         self.loop = loop
-        descriptor = try link.copy()
+        descriptor = try access.copy()
         sent = Set(inherited)
         timer = loop.addTimer(self)
     }

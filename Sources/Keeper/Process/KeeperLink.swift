@@ -72,7 +72,7 @@ public final class KeeperLink: DescriptorChannelHandler {
     /// Hears of a worker that wants to take over, from now on.
     public func watch(on loop: EventLoop, handler: any KeeperLinkHandler) throws(SystemError) {
         self.handler = handler
-        let channel = DescriptorChannel(try copy(), on: loop)
+        let channel = DescriptorChannel(try access.copy(), on: loop)
         channel.setHandler(self)
         self.channel = channel
     }
@@ -84,13 +84,21 @@ public final class KeeperLink: DescriptorChannelHandler {
         handler = nil
     }
 
-    /// A descriptor of the same channel, for a client on any thread.
-    func copy() throws(SystemError) -> Int32 {
-        let copy = dup(descriptor)
-        guard copy >= 0 else { throw SystemError(.handOver, code: errno) }
-        gw_close_on_exec(copy)
-        return copy
+    /// What clients are made from, on any thread; good as long as the process.
+    public struct Access: Sendable {
+        let descriptor: Int32
+
+        /// A descriptor of the same channel.
+        func copy() throws(SystemError) -> Int32 {
+            let copy = dup(descriptor)
+            guard copy >= 0 else { throw SystemError(.handOver, code: errno) }
+            gw_close_on_exec(copy)
+            return copy
+        }
     }
+
+    /// What clients are made from.
+    public var access: Access { Access(descriptor: descriptor) }
 
     func channel(_ channel: DescriptorChannel, received message: KeeperMessage, descriptors: [Int32]) {
         for descriptor in descriptors { gw_close(descriptor) }

@@ -22,6 +22,12 @@ public struct ResumptionID: Hashable, Sendable {
         low = bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// Makes one from two words that `words` gave.
+    public init(words: (high: UInt64, low: UInt64)) { (high, low) = words }
+
+    /// The same in two words.
+    public var words: (high: UInt64, low: UInt64) { (high, low) }
+
     /// The 16 bytes.
     public var bytes: [UInt8] {
         [high, low].flatMap { half in

@@ -16,6 +16,9 @@ extension TunnelRelay {
     /// Where a tunnel leads; nil when the request could not be understood, or the tunnel is gone.
     public func destination(of id: TunnelID) -> Destination? { sessions[id]?.destination }
 
+    /// Payload bytes of a tunnel that were handed to TCP; nil when it is gone.
+    public func delivered(of id: TunnelID) -> UInt64? { sessions[id]?.delivered }
+
     /// Whether a tunnel that this connection carries would go on elsewhere as a client asks; changes nothing.
     public func verdict(
         on request: ResumptionRequest, to destination: Destination?, for id: TunnelID

@@ -75,7 +75,7 @@ final class EchoWorker: FileDescriptorHandler, KeeperLinkHandler, SignalHandler 
         steps.pass()
         var inherited = try link.takeOver()
         steps.pass()
-        client = try KeeperClient(link, on: loop, inherited: inherited.keys)
+        client = try KeeperClient(link.access, on: loop, inherited: inherited.keys)
         var found: [RecoveredTunnel] = []
         if let memory = inherited.take(DescriptorKey(.vault, number: 0)), let old = try TunnelVault.reopen(memory) {
             vault = old.vault

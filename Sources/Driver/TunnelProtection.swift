@@ -1,0 +1,126 @@
+public import EventLoop
+public import Keeper
+public import Primitives
+public import QUIC
+public import Tunnel
+
+/// One loop's tunnels in memory that outlives the process, with their TCP sockets at the keeper: what a new process needs to
+/// go on with them.
+///
+/// A tunnel is protected from its grant to its end. What it cannot protect (a pipe, a tunnel for which there is no room) ends with
+/// the process as ever.
+public final class TunnelProtection {
+    private let vault: TunnelVault
+    private let keeper: KeeperClient
+    private var records: [ResumptionID: VaultTunnel] = [:]
+
+    /// Protects tunnels in `vault`.
+    public init(_ vault: TunnelVault, _ keeper: KeeperClient) {
+        self.vault = vault
+        self.keeper = keeper
+    }
+
+    /// Tunnels that are protected.
+    public var count: Int { records.count }
+
+    /// Protects a tunnel whose ring is `ring` and to whose side `delivered` bytes were written.
+    ///
+    /// - Parameters:
+    ///   - owner: What the role needs to know of it later.
+    ///   - outgoing: Whether the end of the stream was read.
+    public func open(
+        _ id: ResumptionID, to destination: Destination?, owner: [UInt8], generation: UInt64 = 0, ring: ByteRing,
+        outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide
+    ) {
+        let stream = side.stream
+        guard stream.kind == .tcp, let descriptor = stream.socketDescriptor,
+            let origin = try? TCPProgress.origin(of: descriptor, consumed: ring.end, written: delivered)
+        else { return }
+        let entry = TunnelEntry(
+            resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
+        guard let record = vault.open(entry, generation: generation, start: ring.start) else { return }
+        if stream.hasFinishedWriting { record.mark(.endWritten) }
+        if outgoing == .ended { record.mark(.endRead) }
+        ring.move(into: record)
+        records[id] = record
+        side.record = record
+        keeper.protect(descriptor, as: record.key)
+    }
+
+    /// The tunnel goes on with another connection: later requests to do so have higher numbers.
+    public func resumed(_ id: ResumptionID, generation: UInt64) { records[id]?.setGeneration(generation) }
+
+    /// TCP is about to be closed in order; the peer has not reported everything.
+    public func willClose(_ id: ResumptionID, readEnd: UInt64, written: UInt64) {
+        guard let record = records[id] else { return }
+        record.close(readEnd: readEnd, written: written)
+        keeper.release(record.key)
+    }
+
+    /// The tunnel is over.
+    public func ended(_ id: ResumptionID) {
+        guard let record = records.removeValue(forKey: id) else { return }
+        let isOpen = !record.marks.contains(.closed)
+        record.end()
+        if isOpen { keeper.release(record.key) }
+    }
+
+    /// The tunnel goes on in another loop, and its bytes in memory of that one's choice.
+    public func left(_ id: ResumptionID, _ ring: ByteRing, _ side: TunnelSide?) {
+        guard records[id] != nil else { return }
+        side?.record = nil
+        ring.move(into: nil)
+        ended(id)
+    }
+
+    // MARK: - After the death of a process
+
+    /// A tunnel of the process before this one.
+    public struct Recovered {
+        /// The tunnel, to be held until its peer comes for it.
+        public var tunnel: HeldTunnel
+        /// Its stream; nil when TCP has ended.
+        public var side: TunnelSide?
+        /// What the role had noted.
+        public var owner: [UInt8]
+    }
+
+    /// Puts a tunnel together again; nil when that cannot be: its descriptor is closed, which resets its TCP.
+    ///
+    /// - Parameters:
+    ///   - descriptor: Its inherited socket.
+    ///   - linger: How long its gateway keeps it.
+    ///   - limit: How many bytes its ring may hold.
+    public func recover(
+        _ found: RecoveredTunnel, _ descriptor: Int32?, role: Role, linger: Interval, limit: Int,
+        on loop: EventLoop
+    ) -> Recovered? {
+        let entry = found.entry
+        let stream = descriptor.flatMap { ByteStream(adoptingTCP: $0, hasFinishedWriting: false, on: loop) }
+        guard let streams = try? found.restore(descriptor: stream?.socketDescriptor, limit: limit) else {
+            stream?.abort()
+            if let key = found.key { keeper.release(key) }
+            return nil
+        }
+        let position = max(found.record.peerDelivered, streams.ring.start)
+        let record = HeldTunnel.Record(
+            id: ResumptionID(words: entry.resumptionID), role: role,
+            destination: Destination(entry.destination), linger: linger, generation: found.record.generation,
+            outgoing: found.record.marks.isDisjoint(with: [.endRead, .closed]) ? .open : .ended, peerDelivered: position, delivered: streams.written,
+            hasDeliveredEnd: streams.hasWrittenEnd)
+        guard let tunnel = HeldTunnel(restoring: record, streams.ring) else {
+            stream?.abort()
+            found.abandon()
+            if let key = found.key { keeper.release(key) }
+            return nil
+        }
+        if streams.hasWrittenEnd { try? stream?.shutdownWrite() }
+        records[tunnel.id] = found.record
+        let side = stream.map { TunnelSide($0) }
+        side?.record = found.record
+        return Recovered(tunnel: tunnel, side: side, owner: entry.owner)
+    }
+}
+
+@available(*, unavailable)
+extension TunnelProtection: Sendable {}
