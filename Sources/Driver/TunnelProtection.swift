@@ -28,23 +28,30 @@ public final class TunnelProtection {
     /// - Parameters:
     ///   - owner: What the role needs to know of it later.
     ///   - outgoing: Whether the end of the stream was read.
+    ///   - side: Its side; nil when TCP has ended in order.
     public func open(
         _ id: ResumptionID, to destination: Destination?, owner: [UInt8], generation: UInt64 = 0, ring: ByteRing,
-        outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide
+        outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide?
     ) {
-        let stream = side.stream
-        guard stream.kind == .tcp, let descriptor = stream.socketDescriptor,
-            let origin = try? TCPProgress.origin(of: descriptor, consumed: ring.end, written: delivered)
-        else { return }
+        guard let origin = Self.origin(of: side, consumed: ring.end, written: delivered) else { return }
         let entry = TunnelEntry(
             resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
         guard let record = vault.open(entry, generation: generation, start: ring.start) else { return }
-        if stream.hasFinishedWriting { record.mark(.endWritten) }
-        if outgoing == .ended { record.mark(.endRead) }
         ring.move(into: record)
         records[id] = record
+        guard let side, let descriptor = side.stream.socketDescriptor else {
+            return record.close(readEnd: ring.end, written: delivered)
+        }
+        if side.stream.hasFinishedWriting { record.mark(.endWritten) }
+        if outgoing == .ended { record.mark(.endRead) }
         side.record = record
         keeper.protect(descriptor, as: record.key)
+    }
+
+    private static func origin(of side: TunnelSide?, consumed: UInt64, written: UInt64) -> TCPOrigin? {
+        guard let stream = side?.stream else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
+        guard stream.kind == .tcp, let descriptor = stream.socketDescriptor else { return nil }
+        return try? TCPProgress.origin(of: descriptor, consumed: consumed, written: written)
     }
 
     /// The tunnel goes on with another connection: later requests to do so have higher numbers.

@@ -119,7 +119,6 @@ extension GatewayWorker: TunnelHoldOwner {
     }
 
     private func protect(_ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote) {
-        guard let side else { return }
         protection?.open(
             tunnel.id, to: tunnel.destination, owner: note.owner, generation: tunnel.generation, ring: tunnel.ring,
             outgoing: tunnel.outgoing, delivered: tunnel.delivered, side)
