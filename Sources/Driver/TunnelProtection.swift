@@ -113,7 +113,8 @@ public final class TunnelProtection {
         let record = HeldTunnel.Record(
             id: ResumptionID(words: entry.resumptionID), role: role,
             destination: Destination(entry.destination), linger: linger, generation: found.record.generation,
-            outgoing: found.record.marks.isDisjoint(with: [.endRead, .closed]) ? .open : .ended, peerDelivered: position, delivered: streams.written,
+            outgoing: found.record.marks.isDisjoint(with: [.endRead, .closed]) ? .open : .ended,
+            peerDelivered: position, delivered: streams.written,
             hasDeliveredEnd: streams.hasWrittenEnd)
         guard let tunnel = HeldTunnel(restoring: record, streams.ring) else {
             stream?.abort()

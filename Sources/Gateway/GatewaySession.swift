@@ -283,7 +283,8 @@ extension GatewaySession {
 
     /// TCP ends in order; what the client has not reported is still owed.
     private func willClose(_ id: TunnelID) {
-        guard let name = granted[id], let ring = server.relay.ring(of: id), let delivered = server.relay.delivered(of: id)
+        guard let name = granted[id], let ring = server.relay.ring(of: id),
+            let delivered = server.relay.delivered(of: id)
         else { return }
         worker.protection?.willClose(name, readEnd: ring.end, written: delivered)
     }

@@ -37,7 +37,7 @@ struct HeldTunnelTests {
             let bench = bench
             // A gateway that restarts says so; what comes next is nothing, until `reconnect`.
             bench.link.replaceGateways([LocalLinkTests.withWrongPin(bench.invite)])
-            bench.gateway.receive(.close(.restart))
+            bench.gateway.close(.restart)
             #expect(bench.run { bench.link.held.count == 1 && bench.gateway.held.count == 1 })
         }
 
@@ -56,7 +56,7 @@ struct HeldTunnelTests {
             expected += text
             // In every other round the answer is under way, or not yet, when the connection goes.
             if round.isMultiple(of: 2) { #expect(bench.run { program.text == expected }) }
-            bench.gateway.receive(.close(.restart))
+            bench.gateway.close(.restart)
             #expect(bench.run { bench.link.reconnects == round + 1 })
         }
         #expect(bench.run { program.text == expected })
@@ -145,7 +145,7 @@ struct HeldTunnelTests {
         let scene = try Scene { $0.resumption.linger = .zero }
         defer { scene.control.close() }
         let (bench, program, echo) = (scene.bench, scene.program, scene.echo)
-        bench.gateway.receive(.close(.restart))
+        bench.gateway.close(.restart)
         #expect(bench.run { echo.resets == 1 && (program.hasEnded || program.isBroken) })
         #expect(bench.link.held.count == 0 && bench.gateway.held.count == 0)
     }
@@ -158,7 +158,7 @@ struct HeldTunnelTests {
         let other = try LocalControlTests.ask("open 127.0.0.1 \(echo.port)", bench)
         #expect(bench.run { other.text == "ok 2\n" })
         bench.link.replaceGateways([LocalLinkTests.withWrongPin(bench.invite)])
-        bench.gateway.receive(.close(.restart))
+        bench.gateway.close(.restart)
         #expect(bench.run { bench.gateway.held.count == 2 })
         bench.gateway.held.limits.count = 1
         #expect(bench.run { bench.gateway.held.count == 1 && echo.resets == 1 })

@@ -44,7 +44,7 @@ final class Bench: GatewayLinkOwner, TimerHandler {
             configured: [bound.localAddress, other.localAddress], listen: [], own: [])
         self.invite = invite
         state = setup.state
-        gateway = try GatewayWorker(setup, sockets: [bound, other], index: 0, on: loop)
+        gateway = try GatewayWorker(setup, WorkerInheritance(sockets: [bound, other]), index: 0, on: loop)
         ownedLink = try GatewayLink(try invites(invite), on: loop, log: log, keyLog: nil, owner: self)
     }
 
