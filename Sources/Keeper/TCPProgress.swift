@@ -62,6 +62,32 @@ public struct TCPProgress: Hashable, Sendable {
         return TCPOrigin(received: now.consumed - consumed, written: now.written &- written, cookie: now.cookie)
     }
 
+    /// Who opened a connection, which decides whether its SYN counts.
+    public enum Opening: Hashable, Sendable {
+        /// This side connected.
+        case dialled
+        /// It was accepted.
+        case accepted
+    }
+
+    /// The same as `origin(of:consumed:written:)` for who has counted from the beginning of the connection, at two system calls
+    /// instead of nine.
+    ///
+    /// - Parameters:
+    ///   - headRead: Bytes that were read before the payload's first, such as the request of a proxy protocol.
+    ///   - headWritten: Bytes that were written before the payload's first.
+    public static func origin(
+        of descriptor: Int32, opened: Opening, headRead: UInt64 = 0, headWritten: UInt64 = 0
+    ) throws(Fault) -> TCPOrigin {
+        var cookie: UInt64 = 0
+        // The call writes the cookie.
+        guard gw_tcp_keep_urgent_bytes(descriptor) >= 0, unsafe gw_socket_cookie(descriptor, &cookie) >= 0 else {
+            throw .notConnected
+        }
+        let handshake: UInt64 = opened == .dialled ? 1 : 0
+        return TCPOrigin(received: headRead, written: handshake + headWritten, cookie: cookie)
+    }
+
     /// How far a stream has come since its origin.
     public init(of descriptor: Int32, since origin: TCPOrigin) throws(Fault) {
         let now = try Counters(of: descriptor)

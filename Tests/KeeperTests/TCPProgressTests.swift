@@ -72,6 +72,10 @@ struct TCPProgressTests {
             send(numbers(0..<UInt64(example.head)), to: own)
             origin = try TCPProgress.origin(of: own)
         }
+        let head = UInt64(example.head)
+        let counted = try TCPProgress.origin(
+            of: own, opened: example.side == .dialled ? .dialled : .accepted, headRead: head, headWritten: head)
+        #expect(counted == origin)
         if example.finishes, example.finishesFirst {
             send(numbers(0..<UInt64(example.written)), to: own)
             gw_shutdown_write(own)

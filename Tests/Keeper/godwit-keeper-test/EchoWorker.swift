@@ -137,7 +137,7 @@ final class EchoWorker: FileDescriptorHandler, KeeperLinkHandler, SignalHandler 
         guard descriptor >= 0 else { return }
         gw_tcp_tune(descriptor, 60)
         steps.pass()
-        guard let origin = try? TCPProgress.origin(of: descriptor),
+        guard let origin = try? TCPProgress.origin(of: descriptor, opened: .accepted),
             let record = vault.open(
                 TunnelEntry(resumptionID: (1, 2), owner: [1], destination: "echo:7", origin: origin))
         else {
