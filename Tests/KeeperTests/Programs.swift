@@ -217,6 +217,14 @@ final class EchoCall {
         return .complete
     }
 
+    /// Sends what goes of the bytes up to `count`.
+    func push(upTo count: Int) {
+        let bytes = numbers(UInt64(sent)..<UInt64(max(sent, count)))
+        // The pointer is used during the call only.
+        let result = unsafe bytes.withUnsafeBytes { unsafe gw_send(descriptor, $0.baseAddress, $0.count, nil, 0) }
+        sent += max(0, result)
+    }
+
     private func read() -> Result? {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         // The pointer is used during the call only.

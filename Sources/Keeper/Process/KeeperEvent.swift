@@ -12,6 +12,8 @@ public enum KeeperEvent: Hashable, Sendable, CustomStringConvertible {
     case cannotStart(SystemError)
     /// A new worker is started, to take over from the one that works.
     case replacementBegan
+    /// A replacement was asked for while no worker was ready to be replaced.
+    case replacementRefused
     /// The new worker has taken over.
     case replacementDone
     /// The new worker ended or said nothing; the old one goes on.
@@ -31,6 +33,8 @@ public enum KeeperEvent: Hashable, Sendable, CustomStringConvertible {
                 + "see the lines before for the cause, tunnels are kept meanwhile"
         case .cannotStart(let error): "\(error); trying again"
         case .replacementBegan: "a new worker starts, to take over from the old one"
+        case .replacementRefused:
+            "no worker can be replaced while one is starting; send SIGUSR2 again when it serves"
         case .replacementDone: "the new worker has taken over"
         case .replacementFailed(let end):
             "the new worker \(end.map { "\($0)" } ?? "was not ready in time"); the old one goes on, try again when the cause is gone"

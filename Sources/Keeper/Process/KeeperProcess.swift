@@ -25,7 +25,7 @@ public protocol KeeperObserver: AnyObject {
 ///          handing over (old, new) ── old one says so, dies, or is late ──► working (new)
 /// ```
 /// A worker that asks with `ready` gets everything, but a new one beside an old one only when the old one has let go.
-/// SIGTERM and SIGINT go to all workers, SIGHUP and SIGUSR1 to the one that works.
+/// SIGTERM and SIGINT go to all workers, SIGHUP and SIGUSR1 to the one that works once it serves.
 public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHandler {
     private enum State {
         case pausing
@@ -117,7 +117,7 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         case .release(let keys) where workers.first === worker: shelf.remove(keys)
         case .ready: isReady(worker)
         case .serving:
-            worker.isServing = true
+            worker.servingSince = loop.now
             if !hasServed { shelf.tellReady() }
             hasServed = true
         case .released:
@@ -169,7 +169,8 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
             observer?.keeper(.workerDied(end, pauseMilliseconds: 0, heldDescriptors: shelf.keys.count))
         case .handingOver(let old, let new) where old === worker: handOver(to: new)
         case .handingOver(let old, let new) where new === worker:
-            // The old one is about to end and takes nothing back: it is as good as dead.
+            // The old one is about to end and takes nothing back: it is as good as dead, but for its last words.
+            old.channel.receiveRest()
             disarm()
             old.signal(SIGKILL)
             state = .working(new)
@@ -187,8 +188,7 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
     }
 
     private func restart(after worker: WorkerProcess, _ end: WorkerEnd) {
-        let life = worker.isServing ? loop.now - worker.started : .zero
-        let pause = schedule.pause(afterLife: life)
+        let pause = schedule.pause(afterServing: worker.servingSince.map { loop.now - $0 } ?? .zero)
         let milliseconds = Int(pause.nanoseconds / 1_000_000)
         observer?.keeper(.workerDied(end, pauseMilliseconds: milliseconds, heldDescriptors: shelf.keys.count))
         if schedule.isLoop {
@@ -221,7 +221,9 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
             isEnding = true
             if case .pausing = state { finish(EXIT_SUCCESS) }
             for worker in workers { worker.signal(signal.rawValue) }
-        case .hangUp, .user1: workers.first?.signal(signal.rawValue)
+        case .hangUp, .user1:
+            // One that does not serve yet has read nothing that is older than the signal, and may not hear signals yet.
+            if let worker = workers.first, worker.isServing { worker.signal(signal.rawValue) }
         }
     }
 
@@ -235,7 +237,12 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
     }
 
     private func replace() {
-        guard case .working(let old) = state, !isEnding else { return }
+        guard !isEnding else { return }
+        // One that was not given everything yet has nothing to let go of.
+        guard case .working(let old) = state, old.isServing else {
+            observer?.keeper(.replacementRefused)
+            return
+        }
         do throws(SystemError) {
             let fresh = try check(unsafe gw_program_open(path), .spawn, .path(path))  // the path is copied
             let new: WorkerProcess

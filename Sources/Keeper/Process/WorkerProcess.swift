@@ -20,9 +20,9 @@ public enum WorkerEnd: Hashable, Sendable {
 /// A worker as its parent sees it: a process, and a channel to it.
 final class WorkerProcess: DescriptorChannelHandler, FileDescriptorHandler, TimerHandler {
     let identifier: Int32
-    let started: Instant
-    /// Whether it has said that it does its work.
-    var isServing = false
+    /// When it said that it does its work; nil before.
+    var servingSince: Instant?
+    var isServing: Bool { servingSince != nil }
     let channel: DescriptorChannel
 
     private let loop: EventLoop
@@ -38,7 +38,6 @@ final class WorkerProcess: DescriptorChannelHandler, FileDescriptorHandler, Time
     init(program: Int32, arguments: [String], on loop: EventLoop) throws(SystemError) {
         self.loop = loop
         self.program = program
-        started = loop.now
         var ends: [Int32] = [-1, -1]
         // The call writes two descriptors.
         _ = try check(unsafe gw_channel_open(&ends), .spawn)
