@@ -28,7 +28,7 @@ public final class KeptProcess: KeeperObserver {
     public func keeper(_ event: KeeperEvent) {
         switch event {
         case .crashLoop, .cannotStart, .replacementFailed: log.error("\(event)")
-        case .workerDied, .oldWorkerKilled: log.warning("\(event)")
+        case .workerDied, .oldWorkerKilled, .replacementRefused: log.warning("\(event)")
         case .recovered, .replacementBegan, .replacementDone: log.notice("\(event)")
         }
     }
