@@ -82,7 +82,7 @@ extension TunnelRelay {
     func acknowledged(_ session: TunnelSession, _ stream: StreamID) {
         guard let offset = http.connection.acknowledgedRingOffset(on: stream) else { return }
         session.acknowledged = max(session.acknowledged, min(offset, session.sent))
-        adjustLimit(of: session, stream)
+        raiseLimit(of: session, stream)
         release(session, stream)
     }
 
@@ -94,6 +94,7 @@ extension TunnelRelay {
         case .resumable(let attachment): session.ring.release(upTo: min(session.acknowledged, attachment.peerDelivered))
         case .asked, .resuming, .claimed: return
         }
+        lowerLimit(of: session)
         prioritize(session, stream)
         // A quarter of the ring at a time, so that reads are not small ones.
         guard session.reading == .awaitingRoom, session.ring.freeSpace >= session.ring.limit / 4 else { return }
@@ -102,18 +103,17 @@ extension TunnelRelay {
     }
 
     /// The ring's bound follows the path. When TCP waits for room though most of the ring is on its way, the ring is what
-    /// limits the tunnel, so it doubles, at most once a round trip; when most of it was never sent, the network is. A ring
-    /// that ran empty was larger than it had to be.
-    func adjustLimit(of session: TunnelSession, _ stream: StreamID) {
+    /// limits the tunnel, so it doubles, at most once a round trip; when most of it was never sent, the network is.
+    func raiseLimit(of session: TunnelSession, _ stream: StreamID) {
         let limit = session.ring.limit
-        switch session.reading {
-        case .awaitingRoom where http.unsentBytes(on: stream) <= limit / 2:
-            session.ring.limit = min(limit.multiplyingSaturating(2), maximumRing(of: session))
-        case .wanted where session.ring.isEmpty:
-            session.ring.limit = max(limit / 2, min(limits.initialRing, limits.maximumRing))
-        case .awaitingRoom, .wanted, .forbidden:
-            break
-        }
+        guard session.reading == .awaitingRoom, http.unsentBytes(on: stream) <= limit / 2 else { return }
+        session.ring.limit = min(limit.multiplyingSaturating(2), maximumRing(of: session))
+    }
+
+    /// A ring that ran empty was larger than it had to be.
+    func lowerLimit(of session: TunnelSession) {
+        guard session.reading == .wanted, session.ring.isEmpty else { return }
+        session.ring.limit = max(session.ring.limit / 2, min(limits.initialRing, limits.maximumRing))
     }
 
     func allowReading(_ session: TunnelSession) {

@@ -197,4 +197,46 @@ struct ResumptionRefusalTests {
         #expect(bench.pair.local.log.contains(.reset(id)))
         #expect(app.wasReset && origin.wasReset)
     }
+
+    /// What a faulty gateway may do on the stream of a tunnel whose FIN was delivered on the connection before.
+    enum Fault: CaseIterable {
+        case payloadAfterEnd
+        case secondEnd
+        case endOfStreamUnreported
+    }
+
+    @Test(
+        "payload or another end after the end, and a stream that ends before its last report, are faults",
+        arguments: Fault.allCases)
+    func faultsAfterTheEnd(fault: Fault) throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        origin.outgoing = [1, 2, 3]
+        origin.sendsFin = true
+        bench.pair.run()
+        #expect(app.hasFin)
+        bench.loseConnection()
+        try bench.reconnect()
+        let id = try #require(bench.resumeAll().first)
+        app.outgoing = [7]
+        bench.pair.run()
+        #expect(bench.pair.local.log.contains(.resumed(id)) && origin.received == [7])
+        let (server, stream) = (bench.pair.server, StreamID(rawValue: 0))
+        var capsule: [UInt8] = []
+        switch fault {
+        case .payloadAfterEnd:
+            ConnectTCPDraft.draft08.appendCapsuleHeader(.data, length: 1, to: &capsule)
+            server.http.sendContent(capsule + [4], on: stream)
+        case .secondEnd:
+            ConnectTCPDraft.draft08.appendCapsuleHeader(.finalData, length: 0, to: &capsule)
+            server.http.sendContent(capsule, on: stream)
+        case .endOfStreamUnreported:
+            server.http.finish(stream)
+        }
+        bench.pair.run(turns: 3)
+        #expect(bench.pair.local.log.contains(.reset(id)))
+        #expect(app.received == [1, 2, 3])
+        #expect(origin.wasReset)
+        #expect(bench.pair.client.relay.count == 0 && bench.pair.server.relay.count == 0)
+    }
 }

@@ -193,26 +193,28 @@ struct ResumptionTests {
     )
     func independentDirections() throws {
         var generator = SeededGenerator(seed: 9)
-        let bench = try ResumptionBench()
+        var limits = TunnelRelay.Limits()
+        limits.maximumRing = 128 << 10
+        let bench = try ResumptionBench(limits: limits)
         let (_, app, origin) = try bench.open()
         app.room = 0
-        let down = randomBytes(3 << 20, using: &generator)
+        let down = randomBytes(100 << 10, using: &generator)
         origin.outgoing = down
         origin.sendsFin = true
         bench.pair.run(turns: 8)
-        let up = randomBytes(12 << 20, using: &generator)
+        let up = randomBytes(1 << 20, using: &generator)
         app.outgoing = up
-        bench.pair.run(turns: 60)
+        bench.pair.run(turns: 40)
         #expect(app.outgoing.isEmpty)
         #expect(origin.received.count == up.count)
         #expect(app.received.isEmpty)
         // What was put aside is not delivered: after a loss it comes again.
         bench.loseConnection()
-        app.room = 100_000
+        app.room = 50_000
         try bench.reconnect()
         bench.resumeAll()
         bench.pair.run(turns: 10)
-        #expect(app.received == Array(down[..<100_000]))
+        #expect(app.received == Array(down[..<50_000]))
         app.room = .max
         bench.pair.run(turns: 30)
         #expect(app.received == down && app.hasFin)
@@ -257,5 +259,47 @@ struct ResumptionTests {
             _ = copy.append(bytes.span)
             #expect((HeldTunnel(restoring: record, copy) != nil) == isFine)
         }
+    }
+
+    @Test("the ring of a tunnel that was busy and came to rest is bounded as at first again")
+    func ringAtRest() throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = 4096
+        let bench = try ResumptionBench(limits: limits)
+        let (id, app, origin) = try bench.open()
+        app.outgoing = Array(repeating: 1, count: 512 << 10)
+        var largest = 0
+        for _ in 0..<200 where origin.received.count < 512 << 10 {
+            bench.pair.run(turns: 1)
+            largest = max(largest, bench.pair.client.relay.ring(of: id)?.limit ?? 0)
+        }
+        #expect(origin.received.count == 512 << 10 && largest >= 32 << 10)
+        for _ in 0..<8 {
+            app.outgoing = [1]
+            bench.pair.run(turns: 3)
+        }
+        bench.pair.run()
+        #expect(bench.pair.client.relay.ring(of: id)?.limit == 4096)
+        #expect(bench.pair.client.relay.memory == 0)
+    }
+
+    @Test("no more than 4 MiB are kept unreported, whatever the limits say")
+    func replayLimit() throws {
+        var limits = TunnelRelay.Limits()
+        limits.maximumRing = 64 << 20
+        let bench = try ResumptionBench(limits: limits)
+        let (id, app, origin) = try bench.open()
+        origin.room = 0
+        app.outgoing = Array(repeating: 1, count: 10 << 20)
+        var largest = 0
+        for _ in 0..<30 {
+            bench.pair.run(turns: 1)
+            largest = max(largest, bench.pair.client.relay.ring(of: id)?.limit ?? 0)
+        }
+        #expect(largest <= 4 << 20)
+        let ring = try #require(bench.pair.client.relay.ring(of: id))
+        #expect(
+            origin.received.isEmpty && ring.count <= 4 << 20 && app.outgoing.count == 10 << 20 - ring.count,
+            "\(ring.count) \(ring.limit) \(app.outgoing.count)")
     }
 }
