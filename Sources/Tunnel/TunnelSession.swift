@@ -10,6 +10,10 @@ import QUIC
 ///                                                                                                          │
 ///     from everywhere: reset, refusal, loss of the connection ──► forgotten ◄──everything acknowledged─────┘
 ///
+/// A tunnel that outlives its connection (`TunnelDurability`) is not forgotten with it: from `relaying` and `closing` it goes into a
+/// `HeldTunnel`, and from there through `waiting` or `dialling` of the next connection back to where it was. Its `closing` lasts until
+/// the peer has reported everything, too.
+///
 /// The two directions of `relaying` end one by one:
 ///
 ///     outgoing: [ open ] ──TCP FIN──► [ ended ]        FINAL_DATA is sent; classic: the stream is finished

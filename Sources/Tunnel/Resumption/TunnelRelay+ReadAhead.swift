@@ -6,8 +6,8 @@ import QUIC
 // is full, the reports that would empty the ring are out of reach; and an application that writes without reading
 // would wait for itself. So then payload is put aside until the reports behind it have been read.
 extension TunnelRelay {
-    /// Most payload, in bytes, that a sender holds of a resumable tunnel, and that a receiver puts aside: no report can stand behind more than
-    /// the first, so the second is enough. Both ends rely on it; it is part of the specification.
+    /// Most payload, in bytes, that a sender holds of a resumable tunnel, and that a receiver puts aside: no report can stand
+    /// behind more than the first, so the second is enough. Both ends rely on it; it is part of the specification.
     static let replayLimit = 4 << 20
 
     /// Bytes that a tunnel's ring may hold at most.

@@ -52,7 +52,7 @@ extension TunnelRelay {
 
     /// Holds a tunnel that outlives its connection, or forgets it if it needs no other one; tells whether it is such a tunnel.
     func hold(_ session: TunnelSession) -> Bool {
-        if session.phase == .closing, isOver(session, without: http.role) {
+        if session.phase == .closing, needsNoOtherConnection(session) {
             forget(session)
             return true
         }
@@ -75,10 +75,10 @@ extension TunnelRelay {
 
     /// Whether a closing tunnel needs no other connection.
     ///
-    /// A gateway may forget what the client got whole: at worst the client asks and hears 410. A client makes sure that its own last report arrived, for
-    /// otherwise the gateway would keep the tunnel in vain.
-    private func isOver(_ session: TunnelSession, without role: Role) -> Bool {
-        switch role {
+    /// A gateway may forget what the client got whole: at worst the client asks and hears 410. A client makes sure that its
+    /// own last report arrived, for otherwise the gateway would keep the tunnel in vain.
+    private func needsNoOtherConnection(_ session: TunnelSession) -> Bool {
+        switch http.role {
         case .client: session.isAllReported && session.outgoing == .acknowledged
         case .server: session.isAllReported
         }
