@@ -69,6 +69,31 @@ struct SwitchScenarios {
             })
     }
 
+    /// The client comes back by another socket, before the server has forgotten its path of the last time.
+    @Test func remembersANetworkFromWhenItWasLeft() {
+        let again = NetworkAddress(RoamingScene.cellular.ip, port: 5_001)
+        play(
+            Scenario("cellular, Wi-Fi, cellular by another socket") { stage in
+                let receiver = BulkReceiver(6_000_000)
+                let (client, server) = Flow.download.applications(6_000_000, receiver)
+                let scene = try RoamingScene(
+                    stage, wifi: Self.home, cellular: Self.away, client: client, server: server)
+                scene.add(RoamingScene.cellular, at: .milliseconds(200))
+                scene.activate(RoamingScene.cellular, at: .milliseconds(400))
+                scene.activate(RoamingScene.wifi, at: .milliseconds(1_600))
+                scene.add(again, at: .milliseconds(1_700))
+                scene.activate(again, at: .milliseconds(2_000))
+                var window: Int64 = 0
+                stage.at(.milliseconds(2_050)) { _ in window = scene.pair.serverPath?.congestionWindow.bytes ?? 0 }
+                stage.completes(within: .seconds(8))
+                // Half of what 8 Mbit/s and 75 ms hold.
+                stage.expect("the window of a network that is known") {
+                    stage.network.note("window \(window)")
+                    return window >= 30_000
+                }
+            })
+    }
+
     /// Beside a transfer an exchange of messages has little in flight, and nobody waits for it but a person: it must not
     /// wait until everything is settled that the transfer had in flight before it.
     @Test(arguments: [true, false])

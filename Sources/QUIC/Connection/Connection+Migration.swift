@@ -112,6 +112,9 @@ extension Connection {
     /// path's probe timeout. On a path of the same lineage, where only an address of ours or a port changed,
     /// acknowledgements tell as before.
     func leave(_ path: NetworkPath, for next: NetworkPath, at now: Instant) {
+        // The peer may come back to the network by another path before this one is forgotten.
+        networks.remember(path, at: now)
+        path.isRemembered = true
         if lossTimer.probeCount > 0 {
             sendAgainEverything(sentOn: path, at: now)
         } else {
@@ -125,6 +128,7 @@ extension Connection {
     /// What every change of the active path needs: timers that fit it, probes without back-off, and a window that fits a
     /// network that may have changed meanwhile.
     func afterSwitch(to path: NetworkPath, at now: Instant) {
+        path.isRemembered = false
         path.books.returned(at: now)
         lossTimer.restartBackoff()
         application.received.tellAgain()
@@ -169,7 +173,8 @@ extension Connection {
     /// Drops a path and what is in flight on it; its data goes out again on the active one.
     func forget(_ path: NetworkPath, at now: Instant) {
         sendAgainEverything(sentOn: path, at: now)
-        networks.remember(path, at: now)
+        // One that was left is remembered as it was then.
+        if !path.isRemembered { networks.remember(path, at: now) }
         releasePeerConnectionID(of: path, at: now)
         paths.remove(path.id)
         if lastValidatedPath === path { lastValidatedPath = nil }

@@ -14,6 +14,9 @@ final class NetworkPath {
     /// that overtake each other on them are judged as on one.
     private(set) var lineage: NetworkPathID
 
+    /// Whether what it carried is remembered, as it was when the connection left it.
+    var isRemembered = false
+
     /// The largest UDP payload that the interface at this end carries, in bytes.
     var interfaceLimit = Int.max
 
