@@ -234,6 +234,9 @@ public final class EndpointDriver: TurnHandler {
     private func transmit(_ connection: Connection, at now: Instant) {
         guard let port = port(for: connection.activeLocalAddress) ?? ports.first else { return }
         port.transmit { connection.nextDatagrams(into: &$0, at: now) }
+        // A path that takes nothing at present is no reason to leave the others unasked.
+        guard port.isBlocked, let other = ports.first(where: { !$0.isBlocked }) else { return }
+        other.transmit { connection.nextStandbyProbe(into: &$0, at: now) }
     }
 
     /// The socket that datagrams from `local` leave through.

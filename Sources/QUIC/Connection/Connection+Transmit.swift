@@ -40,6 +40,19 @@ extension Connection {
         return transmission
     }
 
+    /// Fills `buffer` with a challenge or an answer that is due on a path besides the active one; nil when there is none.
+    ///
+    /// For an owner whose socket of the active path takes nothing at present: what the others are worth must be known
+    /// when it is left. To be called until it returns nil.
+    public func nextStandbyProbe(into buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
+        guard buffer.count >= TransportLimits.minimumDatagramSize, state.isOpen else { return nil }
+        guard let transmission = probeTransmission(besides: activePath, &buffer, at: now) else { return nil }
+        updateLossDeadline(at: now)
+        statistics.datagramsSent += UInt64(transmission.datagramCount)
+        statistics.bytesSent &+= UInt64(transmission.byteCount)
+        return transmission
+    }
+
     // MARK: Data on the active path
 
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
@@ -169,8 +182,10 @@ extension Connection {
     }
 
     /// RFC 9000 §8.2: challenges and answers, each on its own path.
-    private func probeTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
-        for path in paths.paths {
+    private func probeTransmission(
+        besides active: NetworkPath? = nil, _ buffer: inout MutableSpan<UInt8>, at now: Instant
+    ) -> Transmission? {
+        for path in paths.paths where path !== active {
             let challengeIsDue = path.validator.isChallengeDue(at: now)
             guard challengeIsDue || !path.challenges.isEmpty, canProbe(path) else { continue }
             // RFC 9000 §8.2.1, §8.2.2: expanded to 1,200 bytes unless the anti-amplification limit forbids. Then PADDING

@@ -103,6 +103,23 @@ import Testing
         #expect(path.amplification == .lifted)
     }
 
+    @Test("standbys are asked while the socket of the active path takes nothing, and get nothing else")
+    func standbyAlone() throws {
+        let pair = try ConnectionPair.connected()
+        let client = try pair.clientConnection
+        let id = try #require(client.openStream(.bidirectional))
+        client.write([UInt8](repeating: 1, count: 5_000).span, to: id)
+        let standby = NetworkAddress(IPAddress(ipv4: 0x0a01_0001), port: 4_000)
+        try client.addLocalAddress(standby, at: pair.now)
+        var bytes = [UInt8](repeating: 0, count: 1_500)
+        var buffer = bytes.mutableSpan
+        let probe = client.nextStandbyProbe(into: &buffer, at: pair.now)
+        #expect(probe?.local == standby)
+        #expect(probe?.byteCount == TransportLimits.minimumDatagramSize)
+        #expect(client.nextStandbyProbe(into: &buffer, at: pair.now) == nil)
+        #expect(client.unsentBytes(on: id) == 5_000)
+    }
+
     @Test("answers that nobody asked for are ignored") func unasked() throws {
         let pair = try ConnectionPair.connected()
         for data in 0..<UInt64(100) {
