@@ -67,8 +67,14 @@ public struct AddressTranslator {
         self.behaviour = behaviour
     }
 
+    /// Whether packets to or from an address pass as they are: a translator of IPv4 has nothing to do with IPv6.
+    private func isForeign(_ address: NetworkAddress) -> Bool {
+        !outsideAddresses.contains { $0.family == address.ip.family }
+    }
+
     /// Rewrites the source of a packet that goes out, making or refreshing its mapping.
     public mutating func translateOutbound<Packet: LinkPacket>(_ packet: Packet, at now: Instant) -> Packet {
+        if isForeign(packet.source) { return packet }
         let inside = packet.source
         if let mapping = mappings[inside], isExpired(mapping, at: now) { forget(inside, mapping) }
         var mapping = mappings[inside] ?? Mapping(outside: allocate(), created: now, refreshed: now)
@@ -85,6 +91,7 @@ public struct AddressTranslator {
     public mutating func translateInbound<Packet: LinkPacket>(
         _ packet: Packet, at now: Instant
     ) throws(Dropped) -> Packet {
+        if isForeign(packet.destination) { return packet }
         guard let inside = insideOf[packet.destination], let mapping = mappings[inside] else {
             throw Dropped(.noMapping)
         }

@@ -62,6 +62,13 @@ def interface_down(play: Play) -> None:
     play.now_on("cell")
 
 
+def other_family(play: Play) -> None:
+    """The next network has IPv6 only."""
+    mobile.up6(mobile.CELL6)
+    time.sleep(1)
+    interface_down(play)
+
+
 def address_removed(play: Play) -> None:
     play.begin()
     mobile.remove_address("wifi")
@@ -208,6 +215,7 @@ ALL = {
     for event in [
         Event("interface down", 0.090, interface_down, share=0.8),
         Event("address removed", 0.090, address_removed, share=0.8),
+        Event("interface down, IPv6 only on the other", 0.090, other_family, links=("wifi",), share=0.8),
         Event("silent death under load", 0.250, silent_death, share=0.8),
         Event("silent death, messages only", 0.350, silent_death, load=False),
         Event("new address on the link", 0.060, new_address, links=("wifi",), share=0.8),

@@ -31,10 +31,17 @@ class Link:
     rate: float
 
 
+@dataclass
+class Link6(Link):
+    """A network with IPv6 only, whose router gives no translation: on a link without Ethernet nobody asks for neighbours."""
+
+
 LINKS = {
     "wifi": Link("wifi", "wlan0", "192.168.1.23", "192.168.1.1", 600, 101, 0.020, 100e6),
     "cell": Link("cell", "wwan0", "10.64.0.7", "10.64.0.1", 700, 102, 0.060, 40e6),
 }
+# The cellular network as one that has IPv6 only.
+CELL6 = Link6("cell", "wwan0", "2001:db8:64::7", "", 700, 102, 0.060, 40e6)
 
 
 def ip(*commands: str) -> None:
@@ -53,7 +60,13 @@ def lab(command: str) -> str:
 
 
 def routes(link: Link) -> list[str]:
-    """What a DHCP client sets up for an address."""
+    """What a DHCP client, or a router's advertisement, sets up for an address."""
+    if isinstance(link, Link6):
+        return [
+            f"route replace ::/0 dev {link.interface} src {link.address} metric {link.metric}",
+            f"route replace ::/0 dev {link.interface} src {link.address} table {link.table}",
+            f"rule add from {link.address} lookup {link.table} priority {link.table}",
+        ]
     return [
         f"route replace default via {link.router} dev {link.interface} src {link.address} metric {link.metric}",
         f"route replace default via {link.router} dev {link.interface} src {link.address} table {link.table}",
@@ -67,6 +80,11 @@ def up(name: str) -> None:
     ip(
         f"rule del priority {link.table}",
         f"addr replace {link.address}/24 dev {link.interface}", f"link set {link.interface} up", *routes(link))
+
+
+def up6(link: Link6) -> None:
+    """The interface comes up and gets its IPv6 address, and no other."""
+    ip(f"addr replace {link.address}/64 dev {link.interface} nodad", f"link set {link.interface} up", *routes(link))
 
 
 def down(name: str) -> None:

@@ -9,7 +9,7 @@
 #
 # The links between mobile and net are carried by `godwit-lab`, each with a translator at its outer end.
 
-readonly server_address=198.51.100.1 origin_address=10.9.0.2 gateway_port=4433
+readonly server_address=198.51.100.1 server_address6=2001:db8:51::1 origin_address=10.9.0.2 gateway_port=4433
 # One direction of each: 20 ms and 60 ms of round trip.
 readonly wifi_conditions="delay 10ms rate 100mbit queue 50ms mtu 1500"
 readonly cell_conditions="delay 30ms rate 40mbit queue 100ms mtu 1500"
@@ -78,11 +78,14 @@ build_scene() {
     done
     # Nobody else routes: a mobile machine that did would send on over one network what comes to the address that it had
     # in the other.
-    inside net sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+    inside net sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
     wire net eth0 198.51.100.254/24 server eth0 "$server_address/24"
     wire server eth1 10.9.0.1/24 origin eth0 "$origin_address/24"
     ip -n "gw-server-$$" route add default via 198.51.100.254
     ip -n "gw-origin-$$" route add default via 10.9.0.1
+    ip -n "gw-net-$$" -6 addr add 2001:db8:51::fe/64 dev eth0 nodad
+    ip -n "gw-server-$$" -6 addr add "$server_address6/64" dev eth0 nodad
+    ip -n "gw-server-$$" -6 route add default via 2001:db8:51::fe
     # What it adds to a packet's way must not depend on who else is busy on this machine.
     start lab chrt --fifo 10 "$LAB" --control "$LAB_CONTROL" --seed "${SEED:-1}" \
         --link "wifi gw-mobile-$$:wlan0 gw-net-$$:wifi0 203.0.113.1,203.0.113.2 $wifi_conditions" \
@@ -97,6 +100,7 @@ build_scene() {
     ip -n "gw-net-$$" link set cell0 up txqueuelen 2000
     ip -n "gw-net-$$" route add 203.0.113.0/24 dev wifi0
     ip -n "gw-net-$$" route add 192.0.2.0/24 dev cell0
+    ip -n "gw-net-$$" -6 route add 2001:db8:64::/64 dev cell0
     ip -n "$MOBILE" link set wlan0 txqueuelen 2000
     ip -n "$MOBILE" link set wwan0 txqueuelen 2000
 }
@@ -120,6 +124,8 @@ start_programs() {
         --user tester >"$work/init.out" 2>&1 || fail "godwit init: $(last_line "$work/init.out")"
     invite=$(grep -o -m 1 'godwit://[^[:space:]]*' "$work/init.out") || fail "godwit init printed no invite"
     sed -i -e "s|^users .*|&\\ncontrol = \"$work/gateway/gateway.sock\"|" \
+        -e "s|^listen .*|listen = [\"$server_address:$gateway_port\", \"[$server_address6]:$gateway_port\"]|" \
+        -e "s|^name .*|&\\naddresses = [\"$server_address:$gateway_port\", \"[$server_address6]:$gateway_port\"]|" \
         -e 's|^allow .*|allow = ["10.9.0.0/24:*"]|' "$work/gateway/gateway.toml"
     start_in server gateway "$GODWIT" gateway --config "$work/gateway/gateway.toml"
     await 20 "the gateway listens" listens gateway udp "$gateway_port"

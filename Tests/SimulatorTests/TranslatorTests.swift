@@ -38,6 +38,15 @@ struct TranslatorTests {
         #expect(outside == NetworkAddress(Home.outside, port: 40_000))
     }
 
+    @Test func letsTheOtherFamilyPass() throws {
+        let (inside, outside) = (NetworkAddress(.v6(0x7), port: 5_000), NetworkAddress(.v6(0x77), port: 443))
+        var translator = AddressTranslator(outside: [Home.outside], behaviour: TranslatorBehaviour())
+        let packet = Datagram(from: inside, to: outside, bytes: [1])
+        #expect(translator.translateOutbound(packet, at: VirtualNetwork.start).source == inside)
+        let answer = Datagram(from: outside, to: inside, bytes: [2])
+        #expect(try translator.translateInbound(answer, at: VirtualNetwork.start).destination == inside)
+    }
+
     @Test func mapsTowardEveryDestinationAlike() {
         // RFC 4787 REQ-1.
         let home = Home(count: 1, every: .zero)
