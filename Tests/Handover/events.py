@@ -215,7 +215,7 @@ ALL = {
     for event in [
         Event("interface down", 0.090, interface_down, share=0.8),
         Event("address removed", 0.090, address_removed, share=0.8),
-        Event("interface down, IPv6 only on the other", 0.090, other_family, links=("wifi",), share=0.8),
+        Event("down, IPv6 only elsewhere", 0.090, other_family, links=("wifi",), share=0.8),
         Event("silent death under load", 0.250, silent_death, share=0.8),
         Event("silent death, messages only", 0.350, silent_death, load=False),
         Event("new address on the link", 0.060, new_address, links=("wifi",), share=0.8),
