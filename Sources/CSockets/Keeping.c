@@ -52,36 +52,35 @@ int gw_memory_punch(int fd, uint64_t offset, uint64_t length) {
     return fallocate(fd, mode, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
 }
 
-static int count_once(int fd, gw_tcp_counters *out) {
-    struct tcp_info info;
-    socklen_t length = sizeof info;
-    memset(&info, 0, sizeof info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -errno;
-    if (length < offsetof(struct tcp_info, tcpi_segs_out)) return -EOPNOTSUPP;
-    int unread = 0, unacknowledged = 0;
-    // EINVAL: a listener.
-    if (ioctl(fd, SIOCINQ, &unread) < 0 || ioctl(fd, SIOCOUTQ, &unacknowledged) < 0) return -errno;
-    out->received = info.tcpi_bytes_received;
-    out->acknowledged = info.tcpi_bytes_acked;
-    out->unread = unread > 0 ? (uint32_t)unread : 0;
-    out->unacknowledged = unacknowledged > 0 ? (uint32_t)unacknowledged : 0;
-    out->state = info.tcpi_state;
-    return 0;
+static int tcp_information(int fd, struct tcp_info *info) {
+    socklen_t length = sizeof *info;
+    memset(info, 0, sizeof *info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) < 0) return -errno;
+    return length < offsetof(struct tcp_info, tcpi_segs_out) ? -EOPNOTSUPP : 0;
 }
 
 int gw_tcp_count(int fd, gw_tcp_counters *out) {
-    // Three calls cannot see one moment, but two equal answers in a row that nothing happened between them: while nobody
-    // here reads or writes, each counter only grows. A sender that never rests fills the window soon.
-    enum { TRIES = 100000 };
-    gw_tcp_counters before = {0}, after = {0};
-    int result = count_once(fd, &after);
-    for (int i = 0; i < TRIES && result == 0; i++) {
-        before = after;
-        result = count_once(fd, &after);
-        if (result != 0 || memcmp(&before, &after, sizeof before) != 0) continue;
-        *out = after;
-        out->has_error = gw_has_error(fd) == 1;
-        return 0;
+    // Three calls cannot see one moment, but two equal answers before and after the others say that nothing happened in
+    // between: while nobody here reads or writes, each counter only grows. A sender that never rests fills the window soon.
+    enum { TRIES = 100000, CLOSED = 7 };  // TCP_CLOSE; its header has another struct tcp_info
+    struct tcp_info before, after;
+    int result = tcp_information(fd, &before);
+    for (int i = 0; i < TRIES && result == 0; i++, before = after) {
+        int unread = 0, unacknowledged = 0;
+        // EINVAL: a listener.
+        if (ioctl(fd, SIOCINQ, &unread) < 0 || ioctl(fd, SIOCOUTQ, &unacknowledged) < 0) return -errno;
+        result = tcp_information(fd, &after);
+        if (before.tcpi_bytes_received != after.tcpi_bytes_received || before.tcpi_state != after.tcpi_state
+            || before.tcpi_bytes_acked != after.tcpi_bytes_acked)
+            continue;
+        out->received = after.tcpi_bytes_received;
+        out->acknowledged = after.tcpi_bytes_acked;
+        out->unread = unread > 0 ? (uint32_t)unread : 0;
+        out->unacknowledged = unacknowledged > 0 ? (uint32_t)unacknowledged : 0;
+        out->state = after.tcpi_state;
+        // A connection that failed is closed, and the error waits to be taken.
+        out->has_error = after.tcpi_state == CLOSED && gw_has_error(fd) == 1;
+        return result;
     }
     return result < 0 ? result : -EAGAIN;
 }

@@ -71,7 +71,7 @@ public struct TCPProgress: Hashable, Sendable {
     }
 
     /// The same as `origin(of:consumed:written:)` for who has counted from the beginning of the connection, at two system calls
-    /// instead of nine.
+    /// instead of six.
     ///
     /// - Parameters:
     ///   - headRead: Bytes that were read before the payload's first, such as the request of a proxy protocol.

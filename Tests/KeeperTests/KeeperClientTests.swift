@@ -37,7 +37,7 @@ struct KeeperClientTests {
             #expect(unsafe gw_channel_open(&ends) == 0)
             keeper = ends[0]
             loop = try EventLoop()
-            client = try KeeperClient(KeeperLink(descriptor: ends[1]), on: loop, inherited: inherited)
+            client = try KeeperClient(KeeperLink.Access(descriptor: ends[1]), on: loop, inherited: inherited)
         }
 
         /// Runs the loop for a while and takes what arrived, in order.

@@ -19,7 +19,7 @@ public final class KeeperLink: DescriptorChannelHandler {
     private var channel: DescriptorChannel?
     private weak var handler: (any KeeperLinkHandler)?
 
-    init(descriptor: Int32) { self.descriptor = descriptor }
+    private init(descriptor: Int32) { self.descriptor = descriptor }
 
     /// The link of a process that a keeper started; nil for any other. From now on the process dies with its keeper.
     public static func fromEnvironment() throws(SystemError) -> KeeperLink? {
