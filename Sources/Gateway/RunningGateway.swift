@@ -246,8 +246,16 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch line {
         case "status": collect(for: .text(request))
         case "status json": collect(for: .json(request))
-        default: request.reply("error: unknown command; this gateway knows status and status json\n")
+        case "replace": request.reply(replace())
+        default: request.reply("error: unknown command; this gateway knows status, status json and replace\n")
         }
+    }
+
+    /// Has the keeper start the program that stands on the disk now.
+    private func replace() -> String {
+        guard keeper != nil else { return "error: this gateway works alone: nobody could take over from it\n" }
+        kill(getppid(), SIGUSR2)
+        return "ok\n"
     }
 
     private func collect(for purpose: StatusCollection.Purpose) {

@@ -211,7 +211,10 @@ final class LinkSession: ConnectionApplication {
 
     /// The gateway has the tunnel no more, or not now.
     private func failedToResume(_ id: TunnelID, _ failure: TunnelFailure) {
-        if let tunnel = client.relay.takeHeld(id) { return hold(tunnel, id) }
+        if let tunnel = client.relay.takeHeld(id) {
+            link.log.debug("a tunnel has to wait: \(failure)")
+            return hold(tunnel, id)
+        }
         resuming.remove(id)
         guard let side = relay.release(id) else { return }
         side.abort()

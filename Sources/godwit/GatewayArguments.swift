@@ -10,6 +10,9 @@ struct GatewayArguments: ParsableArguments {
     @Flag(help: "Only tell whether the configuration, the certificate and the users are right.")
     var check = false
 
+    @Flag(help: "Have a new process take over from the gateway that runs with this configuration; no tunnel ends.")
+    var replace = false
+
     @Flag(help: "Work in one process: tunnels end when it is killed, and SIGUSR2 replaces nothing.")
     var alone = false
 

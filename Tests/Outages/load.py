@@ -2,13 +2,14 @@
 
     load.py --http PORT --echo PORT --sink PORT [--tunnels N] [--seconds S] [--rate BYTES] [--seed N]
 
-A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of small
-messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a second. Commands
-come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `stop` ends it after the
-transfers that are under way.
+A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of
+small messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a
+second. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `stop`
+ends it after the transfers that are under way.
 
-Prints `mark NAME stall MS of KIND, moved BYTES`, and at the end `moved BYTES in COUNT connections, FAILURES failed`; what
-failed and how goes to standard error. Exits with 1 if any did.
+Prints `mark NAME stall MS of KIND, moved BYTES`, and at the end `moved BYTES in COUNT connections, FAILURES failed,
+REFUSED refused`; what failed and how goes to standard error. Exits with 1 if any did. Refused is a connection that is
+reset before its first byte came: a program that connects in the moment in which the gateway dies is told so.
 
 A stall is the longest time for which a connection that waits for bytes got none, or a dialogue no answer.
 """
@@ -37,6 +38,8 @@ MESSAGES = 400
 TICK = 0.01
 # Failures after which there is no point in going on.
 MOST_FAILURES = 20
+# Seconds for which a connection may hear nothing and count as refused when it is reset.
+OPENING = 5.0
 # Seconds without progress after which a connection counts as hanging.
 HANGING = 200.0
 
@@ -60,6 +63,8 @@ class Transfer:
         self.moved = 0
         self.outgoing = b""
         self.ends_writing = False
+        # Whether anything has come.
+        self.has_heard = False
         # What the selector waits for, and which of the connections at once this is.
         self.watched = 0
         self.place = 0
@@ -119,6 +124,7 @@ class Transfer:
         except BlockingIOError:
             return True
         self.note(now)
+        self.has_heard = True
         if data:
             self.moved += len(data)
             self.load.moved += len(data)
@@ -269,6 +275,7 @@ class Load:
         self.moved = 0
         self.count = 0
         self.failures = 0
+        self.refused = 0
         self.worst = (0.0, "nothing")
         self.is_ending = False
 
@@ -297,14 +304,22 @@ class Load:
         print(f"{transfer.kind} of {transfer.size} bytes, {age:.1f} s old: {error}", file=sys.stderr, flush=True)
         self.close(transfer)
 
+    def reset(self, transfer: Transfer, error: OSError) -> None:
+        if transfer.has_heard or time.monotonic() - transfer.began > OPENING:
+            return self.fail(transfer, error)
+        self.refused += 1
+        return self.close(transfer)
+
     def serve(self, transfer: Transfer, mask: int, now: float) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
                 transfer.write()
             if mask & selectors.EVENT_READ and not transfer.read(now):
                 self.close(transfer)
-        except (OSError, Failure) as error:
+        except Failure as error:
             self.fail(transfer, error)
+        except OSError as error:
+            self.reset(transfer, error)
 
     def tick(self, now: float) -> None:
         for transfer in list(self.transfers.values()):
@@ -359,7 +374,8 @@ class Load:
                         self.selector.unregister(0)
                 elif key.fileobj in self.transfers:
                     self.serve(self.transfers[key.fileobj], mask, time.monotonic())  # type: ignore[index]
-        print(f"moved {self.moved} in {self.count} connections, {self.failures} failed", flush=True)
+        sum_of_all = f"moved {self.moved} in {self.count} connections"
+        print(f"{sum_of_all}, {self.failures} failed, {self.refused} refused", flush=True)
         return 1 if self.failures else 0
 
 

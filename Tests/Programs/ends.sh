@@ -38,7 +38,12 @@ stalled_download() {
     start download python3 "$tests/support/tcp_client.py" 127.0.0.1 "$forward_port" end \
         'GET /stall/100000 HTTP/1.1\r\nHost: origin\r\n\r\n'
     # The whole part that is sent has passed the gateway before anything happens.
-    sleep 1
+    await 30 "the download begins" endpoint_delivers
+    sleep 0.5
+}
+
+endpoint_delivers() {
+    "$GODWIT" status --json --control "$XDG_RUNTIME_DIR/godwit.sock" | grep -q '"bytes_in":[1-9]'
 }
 
 expect_reset() {
