@@ -113,8 +113,10 @@ public final class TunnelHold<Note>: TimerHandler {
         return entry
     }
 
-    /// Takes all tunnels out, those that are held longest first.
-    public func takeAll() -> [HeldEntry<Note>] { all.compactMap { take($0.tunnel.id) } }
+    /// Takes the tunnels out that `isWanted` names, those that are held longest first.
+    public func takeAll(where isWanted: (HeldEntry<Note>) -> Bool) -> [HeldEntry<Note>] {
+        all.filter(isWanted).compactMap { take($0.tunnel.id) }
+    }
 
     /// Reads nothing more: another process goes on with the tunnels.
     public func freeze() {

@@ -223,6 +223,7 @@ extension GatewaySession {
         case .found(let tunnel, let side, let note): goOn(id, tunnel, side, note)
         case .conflict: refuseToResume(id) { server.connectFailed(id, .resumptionRefused) }
         case .unknown: refuseToResume(id) { server.resumptionUnknown(id) }
+        case .underWay: refuseToResume(id) { server.connectFailed(id, .connectionLimitReached) }
         }
         driven.needsService()
     }

@@ -91,7 +91,9 @@ extension GatewayWorker: TunnelHoldOwner {
             _ = held.take(id)
             return .found(entry.tunnel, entry.side, entry.note)
         }
-        guard let carrier = carriers[id], let session = carrier.session else { return .unknown }
+        guard let carrier = carriers[id], let session = carrier.session else {
+            return state.directory[id] == nil ? .unknown : .underWay
+        }
         return session.relinquish(carrier.tunnel, claim)
     }
 
@@ -105,6 +107,7 @@ extension GatewayWorker: TunnelHoldOwner {
             outcome = .found(tunnel, side?.surrender(), note)
         case .conflict: outcome = .conflict
         case .unknown: outcome = .unknown
+        case .underWay: outcome = .underWay
         }
         let answer = TunnelHandover(number: claim.number, outcome: outcome)
         guard !state.directory.post(.handedOver(answer), to: claim.asker),
@@ -136,6 +139,7 @@ extension GatewayWorker: TunnelHoldOwner {
             answer(claimant, .found(tunnel, side, note))
         case .conflict: if let claimant { answer(claimant, .conflict) }
         case .unknown: if let claimant { answer(claimant, .unknown) }
+        case .underWay: if let claimant { answer(claimant, .underWay) }
         }
     }
 

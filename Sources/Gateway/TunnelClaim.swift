@@ -37,6 +37,8 @@ enum TunnelClaimOutcome {
     case conflict
     /// There is no such tunnel.
     case unknown
+    /// It is on its way between two workers: the client is to ask again.
+    case underWay
 }
 
 /// The outcome on its way back to the worker that asked.
@@ -50,5 +52,6 @@ struct TunnelHandover: @unchecked Sendable {
         case found(HeldTunnel, TunnelSide.Remains?, GatewayNote)
         case conflict
         case unknown
+        case underWay
     }
 }

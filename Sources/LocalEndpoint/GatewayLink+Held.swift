@@ -1,3 +1,4 @@
+import Configuration
 import Driver
 import EventLoop
 import Logging
@@ -8,6 +9,9 @@ import Tunnel
 struct Outage {
     /// The first report of an outage; further ones come each time it has lasted twice as long.
     static let firstReport = Interval.seconds(10)
+
+    /// How long a gateway that cannot go on with a tunnel now is left alone.
+    static let pause = Interval.milliseconds(500)
 
     /// When the tunnels lost their connection; nil while there is none that waits.
     var began: Instant?
@@ -38,9 +42,10 @@ extension GatewayLink: TunnelHoldOwner {
         if let current = self.session, current !== session, current.isAcceptingTunnels { armOutage(at: loop.now) }
     }
 
-    /// All tunnels ask for their continuation in one flight.
+    /// All tunnels of its gateway ask for their continuation in one flight; another gateway does not have them.
     func resumeHeld(on session: LinkSession) {
-        let entries = held.takeAll()
+        let invite = session.attempt.invite
+        let entries = held.takeAll { $0.note.gateway.gateway == invite.gateway && $0.note.gateway.pins == invite.pins }
         guard !entries.isEmpty else { return }
         outage.unanswered += entries.count
         for entry in entries { session.resume(entry) }
@@ -58,8 +63,11 @@ extension GatewayLink: TunnelHoldOwner {
         tunnelAnswered()
     }
 
-    /// The answer has to come on another connection.
-    func resumptionPostponed() { outage.unanswered = max(0, outage.unanswered - 1) }
+    /// The gateway has no answer now, or its connection is gone: it is asked again.
+    func resumptionPostponed() {
+        outage.unanswered = max(0, outage.unanswered - 1)
+        armOutage(at: loop.now + Outage.pause)
+    }
 
     private func tunnelAnswered() {
         outage.unanswered = max(0, outage.unanswered - 1)

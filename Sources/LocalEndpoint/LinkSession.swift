@@ -112,7 +112,8 @@ final class LinkSession: ConnectionApplication {
     private func hold(_ tunnel: HeldTunnel, _ id: TunnelID) {
         hasDetached = true
         if resuming.remove(id) != nil { link.resumptionPostponed() }
-        link.hold(tunnel, relay.release(id), TunnelNote(follower: followers.removeValue(forKey: id)), from: self)
+        let note = TunnelNote(gateway: attempt.invite, follower: followers.removeValue(forKey: id))
+        link.hold(tunnel, relay.release(id), note, from: self)
     }
 
     private func attach(_ applicant: any TunnelApplicant, to id: TunnelID) {

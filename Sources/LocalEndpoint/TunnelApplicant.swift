@@ -1,3 +1,4 @@
+import Configuration
 import Driver
 import EventLoop
 import Primitives
@@ -37,6 +38,8 @@ protocol TunnelFollower: AnyObject {
 
 /// What this end remembers of a tunnel between two connections.
 struct TunnelNote {
+    /// The gateway that has its other end.
+    var gateway: Invite
     /// Who wants to know how the tunnel ends.
     var follower: (any TunnelFollower)?
 }
