@@ -4,8 +4,8 @@ public import Primitives
 public import QUIC
 public import Tunnel
 
-/// One loop's tunnels in memory that outlives the process, with their TCP sockets at the keeper: what a new process needs to
-/// go on with them.
+/// One loop's tunnels of a gateway, which has dialled their TCP connections: in memory that outlives the process, with their
+/// sockets at the keeper. That is what a new process needs to go on with them.
 ///
 /// A tunnel is protected from its grant to its end. What it cannot protect (a pipe, a tunnel for which there is no room) ends with
 /// the process as ever.
@@ -33,7 +33,7 @@ public final class TunnelProtection {
         _ id: ResumptionID, to destination: Destination?, owner: [UInt8], generation: UInt64 = 0, ring: ByteRing,
         outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide?
     ) {
-        guard let origin = Self.origin(of: side, consumed: ring.end, written: delivered) else { return }
+        guard let origin = Self.origin(of: side) else { return }
         let entry = TunnelEntry(
             resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
         guard let record = vault.open(entry, generation: generation, start: ring.start) else { return }
@@ -48,10 +48,10 @@ public final class TunnelProtection {
         keeper.protect(descriptor, as: record.key)
     }
 
-    private static func origin(of side: TunnelSide?, consumed: UInt64, written: UInt64) -> TCPOrigin? {
+    private static func origin(of side: TunnelSide?) -> TCPOrigin? {
         guard let stream = side?.stream else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
         guard stream.kind == .tcp, let descriptor = stream.socketDescriptor else { return nil }
-        return try? TCPProgress.origin(of: descriptor, consumed: consumed, written: written)
+        return try? TCPProgress.origin(of: descriptor, opened: .dialled)
     }
 
     /// The tunnel goes on with another connection: later requests to do so have higher numbers.

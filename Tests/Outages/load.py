@@ -28,8 +28,9 @@ from pattern import PatternChecker, pattern
 
 # Bytes in one read or write.
 CHUNK = 64 << 10
-# Bytes of a transfer: small enough that connections begin and end all the time.
-SMALLEST, LARGEST = 20_000, 8_000_000
+# Bytes of the smallest transfer, and seconds that the largest one takes: connections begin and end all the time.
+SMALLEST = 20_000
+LONGEST = 15
 # Seconds between two messages of a dialogue, bytes of one, and messages in a dialogue.
 MESSAGE_INTERVAL = 0.02
 MESSAGE_BYTES = 48
@@ -56,7 +57,7 @@ class Transfer:
     def __init__(self, load: "Load", port: int, generator: random.Random) -> None:
         self.load = load
         self.generator = generator
-        self.size = generator.randrange(SMALLEST, LARGEST)
+        self.size = SMALLEST + generator.randrange(load.rate * LONGEST)
         self.began = time.monotonic()
         # Since when it waits for something to come; None while nothing has to.
         self.waiting: float | None = self.began
