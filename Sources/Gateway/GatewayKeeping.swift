@@ -131,9 +131,12 @@ extension GatewayWorker {
         held.hold(recovered.tunnel, recovered.side, for: recovered.tunnel.linger, note)
     }
 
-    /// Lets everything go for the process that takes over: nothing is read or written any more.
+    /// Lets everything go for the process that takes over: nothing is read or written any more, and what clients send from now
+    /// on waits for that process.
     func letGo() {
         held.freeze()
         close(.restart)
+        keeper?.flush(atMost: Self.keeperPatience)
+        fallSilent()
     }
 }

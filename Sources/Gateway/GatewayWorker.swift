@@ -13,6 +13,8 @@ import Tunnel
 
 /// What the main thread asks of a worker.
 enum WorkerRequest: Sendable {
+    /// Take what clients send: all workers are there, with the tunnels that they have inherited.
+    case serve
     /// Users or rules were read again.
     case policyChanged
     /// Take no more connections and tunnels.
@@ -57,6 +59,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     var nextClaim: UInt64 = 0
     private let setup: WorkerSetup
     private var driver: EndpointDriver?
+    /// Sockets that nobody reads yet.
+    private var sockets: [BoundDatagramSocket]
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
     private var generator = KeyedGenerator.system()
     private let reports: Mailbox<WorkerReport>
@@ -70,6 +74,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         self.loop = loop
         self.setup = setup
         self.index = index
+        sockets = inheritance.sockets
         held = TunnelHold(Self.holdLimits(setup), on: loop)
         state = setup.state
         log = setup.log
@@ -84,7 +89,6 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
                 transport: setup.transport, server: server, resetKey: setup.resetKey,
                 place: WorkerPlace(index: UInt8(index), of: UInt8(setup.workers))),
             on: loop, addressing: .datagram, acceptor: self)
-        for socket in inheritance.sockets { driver.addSocket(socket) }
         self.driver = driver
         held.setOwner(self)
         if let access = setup.keeper { try keep(access, inheritance) }
@@ -115,6 +119,9 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
 
     func receive(_ request: WorkerRequest) {
         switch request {
+        case .serve:
+            for socket in sockets { driver?.addSocket(socket) }
+            sockets = []
         case .policyChanged:
             held.limits = Self.holdLimits(setup)
             for session in sessions.values { session.usersChanged() }
@@ -142,6 +149,13 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             driven.connection.close(errorCode: code.rawValue, reason: reason, at: loop.now)
             driven.needsService()
         }
+    }
+
+    /// Sends what is to be said, and lets go of the sockets.
+    func fallSilent() {
+        guard let driver else { return }
+        driver.turnEnded(at: loop.now)
+        for address in driver.localAddresses { driver.removeSocket(address) }
     }
 
     private func report(_ number: Int) -> WorkerReport {

@@ -137,6 +137,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
                 })
         }
         state.directory.publish(workers)
+        tellWorkers(.serve)
         guard let keeper, var rest = inheritance, !rest.isEmpty else { return }
         // What this process has no use for: another configuration has other sockets.
         let client = try KeeperClient(keeper.access, on: loop, inherited: rest.keys)

@@ -45,6 +45,7 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         self.invite = invite
         state = setup.state
         gateway = try GatewayWorker(setup, WorkerInheritance(sockets: [bound, other]), index: 0, on: loop)
+        gateway.receive(.serve)
         ownedLink = try GatewayLink(try invites(invite), on: loop, log: log, keyLog: nil, owner: self)
     }
 
