@@ -38,6 +38,9 @@ private final class TunnelStage {
     /// The attacker's own streams, and those that the attacked end opened.
     private var streams: [StreamID] = []
     private var tunnels: [TunnelID] = []
+    /// Tunnels that have left the connection, and how many were made that can.
+    private var held: [HeldTunnel] = []
+    private var grants: UInt64 = 0
     /// How many bytes TCP takes in one call.
     private var room = Int.max
     private var hasEnded = false
@@ -138,9 +141,13 @@ private final class TunnelStage {
             checkOrder(action)
             switch action {
             case .authenticate(let id, let credentials): authenticate(id, credentials)
-            case .connect(let id, _), .opened(let id): if !tunnels.contains(id) { tunnels.append(id) }
+            case .connect(let id, _), .opened(let id), .resumed(let id):
+                if !tunnels.contains(id) { tunnels.append(id) }
+            case .resume(let id, let request): resume(id, request)
+            case .detached(let id): detached(id)
             case .deliver(let id): relay.deliver(id, at: pair.now) { min($0.count, room) }
-            case .close(let id), .reset(let id), .failed(let id, _, _): tunnels.removeAll { $0 == id }
+            case .close(let id), .reset(let id): tunnels.removeAll { $0 == id }
+            case .failed(let id, _, _): detached(id)
             case .ended: hasEnded = true
             case .read, .closeWrite, .goingAway: break
             }
@@ -150,7 +157,10 @@ private final class TunnelStage {
     /// After the end only tunnels that were asked for too late are still heard of.
     private func checkOrder(_ action: TunnelAction) {
         guard hasEnded else { return }
-        if case .failed = action { return }
+        switch action {
+        case .failed, .detached: return
+        default: break
+        }
         violated("\(action) after the end")
     }
 
@@ -159,6 +169,28 @@ private final class TunnelStage {
         case .gateway(let server): server.nextAction()
         case .local(let client): client.nextAction()
         }
+    }
+
+    private func detached(_ id: TunnelID) {
+        tunnels.removeAll { $0 == id }
+        if let tunnel = relay.takeHeld(id) { held.append(tunnel) }
+    }
+
+    private func resume(_ id: TunnelID, _ request: ResumptionRequest) {
+        guard case .gateway(let server) = side else { return }
+        guard let place = held.firstIndex(where: { $0.id == request.id }) else {
+            return server.resumptionUnknown(id)
+        }
+        if server.resume(id, from: held[place]) == .resumed {
+            held.remove(at: place)
+            tunnels.append(id)
+        }
+    }
+
+    /// An id that the attacker can guess, since it would know its own.
+    private func grant() -> ResumptionGrant {
+        grants += 1
+        return ResumptionGrant(id: ResumptionID(words: (0, grants)), linger: .seconds(60))
     }
 
     private func authenticate(_ id: TunnelID, _ credentials: Credentials) {
@@ -175,15 +207,26 @@ private final class TunnelStage {
         let choice = input.byte()
         if case .local(let client) = side, choice & 7 == 0 {
             tunnels.append(
-                client.open(to: Destination(.name("a.test"), port: 80), choice & 8 == 0 ? .beforeAnswer : .afterAnswer))
+                client.open(
+                    to: Destination(.name("a.test"), port: 80), choice & 8 == 0 ? .beforeAnswer : .afterAnswer,
+                    choice & 16 == 0 ? .resumable : .connection))
+            return
+        }
+        if case .local(let client) = side, choice & 15 == 9, let tunnel = held.popLast() {
+            tunnels.append(client.resume(tunnel))
             return
         }
         guard !tunnels.isEmpty else { return }
         let id = tunnels[Int(choice >> 4) % tunnels.count]
         switch choice & 7 {
-        case 1, 2: if case .gateway(let server) = side { server.connected(id) }
+        case 1, 2:
+            if case .gateway(let server) = side { server.connected(id, resumption: choice & 8 == 0 ? grant() : nil) }
         case 3: if case .gateway(let server) = side { server.connectFailed(id, .connectionRefused) }
         case 4, 5: fill(id, input.word())
+        case 6 where choice & 8 != 0:
+            act()
+            if let tunnel = relay.detach(id) { held.append(tunnel) }
+            if relay.ring(of: id) == nil { tunnels.removeAll { $0 == id } }
         case 6: relay.finArrived(on: id)
         case 7: relay.resetArrived(on: id)
         default: relay.deliver(id, at: pair.now) { min($0.count, room) }
