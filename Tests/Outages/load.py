@@ -38,8 +38,9 @@ MESSAGE_BYTES = 48
 MESSAGES = 400
 # Seconds between two looks at the clock for those that have nothing to do but wait for their rate.
 TICK = 0.01
-# Seconds for which a connection is young; much more than it takes to protect it, since this program is late at times.
-YOUNG = 2.0
+# Seconds from its first byte on for which a connection is young: much more than it takes to protect it, because this
+# program looks at a connection again only when its rate allows it, more than a second later.
+YOUNG = 3.0
 # Failures after which there is no point in going on.
 MOST_FAILURES = 20
 # Seconds without progress after which a connection counts as hanging.
@@ -65,8 +66,8 @@ class Transfer:
         self.moved = 0
         self.outgoing = b""
         self.ends_writing = False
-        # Whether anything has come.
-        self.has_heard = False
+        # When the first byte came.
+        self.heard: float | None = None
         # What the selector waits for, and which of the connections at once this is.
         self.watched = 0
         self.place = 0
@@ -126,7 +127,7 @@ class Transfer:
         except BlockingIOError:
             return True
         self.note(now)
-        self.has_heard = True
+        self.heard = self.heard or now
         if data:
             self.moved += len(data)
             self.load.moved += len(data)
@@ -307,7 +308,7 @@ class Load:
         self.close(transfer)
 
     def reset(self, transfer: Transfer, error: OSError) -> None:
-        if transfer.has_heard and time.monotonic() - transfer.began > YOUNG:
+        if transfer.heard is not None and time.monotonic() - transfer.heard > YOUNG:
             return self.fail(transfer, error)
         self.refused += 1
         return self.close(transfer)
