@@ -92,7 +92,7 @@ public final class TunnelProtection {
         public var owner: [UInt8]
     }
 
-    /// Puts a tunnel together again; nil when that cannot be: its descriptor is closed, which resets its TCP.
+    /// Puts a tunnel together again. When that cannot be, its descriptor is closed, which resets its TCP.
     ///
     /// - Parameters:
     ///   - descriptor: Its inherited socket.
@@ -101,13 +101,15 @@ public final class TunnelProtection {
     public func recover(
         _ found: RecoveredTunnel, _ descriptor: Int32?, role: Role, linger: Interval, limit: Int,
         on loop: EventLoop
-    ) -> Recovered? {
+    ) throws(RecoveredTunnel.Loss) -> Recovered {
         let entry = found.entry
-        let stream = descriptor.flatMap { ByteStream(adoptingTCP: $0, hasFinishedWriting: false, on: loop) }
-        guard let streams = try? found.restore(descriptor: stream?.socketDescriptor, limit: limit) else {
-            stream?.abort()
-            if let key = found.key { keeper.release(key) }
-            return nil
+        let stream = descriptor.map { ByteStream(adoptingTCP: $0, hasFinishedWriting: false, on: loop) }
+        let streams: RecoveredTunnel.Streams
+        do throws(RecoveredTunnel.Loss) {
+            streams = try found.restore(descriptor: stream?.socketDescriptor, limit: limit)
+        } catch {
+            giveUp(stream, found.key)
+            throw error
         }
         let position = max(found.record.peerDelivered, streams.ring.start)
         let record = HeldTunnel.Record(
@@ -117,16 +119,20 @@ public final class TunnelProtection {
             peerDelivered: position, delivered: streams.written,
             hasDeliveredEnd: streams.hasWrittenEnd)
         guard let tunnel = HeldTunnel(restoring: record, streams.ring) else {
-            stream?.abort()
             found.abandon()
-            if let key = found.key { keeper.release(key) }
-            return nil
+            giveUp(stream, found.key)
+            throw .contradiction
         }
         if streams.hasWrittenEnd { try? stream?.shutdownWrite() }
         records[tunnel.id] = found.record
         let side = stream.map { TunnelSide($0) }
         side?.record = found.record
         return Recovered(tunnel: tunnel, side: side, owner: entry.owner)
+    }
+
+    private func giveUp(_ stream: ByteStream?, _ key: DescriptorKey?) {
+        if let key { keeper.release(key) }
+        stream?.abort()
     }
 }
 

@@ -98,15 +98,20 @@ extension GatewayWorker {
         let resumption = state.policy.resumption
         for tunnel in found?.tunnels ?? [] {
             let descriptor = tunnel.key.flatMap { left.removeValue(forKey: $0) }
-            guard
-                let recovered = protection.recover(
-                    tunnel, descriptor, role: .server, linger: resumption.linger, limit: Int(resumption.buffer.bytes),
-                    on: loop)
-            else {
+            do throws(RecoveredTunnel.Loss) {
+                adopt(
+                    try protection.recover(
+                        tunnel, descriptor, role: .server, linger: resumption.linger,
+                        limit: Int(resumption.buffer.bytes), on: loop))
+            } catch {
                 lost += 1
-                continue
+                log.warning(
+                    "a tunnel of the process before cannot go on and was reset",
+                    metadata: [
+                        "destination": "\(tunnel.entry.destination)", "reason": "\(error)",
+                        "generation": "\(tunnel.record.generation)",
+                    ])
             }
-            adopt(recovered)
         }
         // Their records are damaged or ended: nobody can say what has become of their bytes.
         for (key, descriptor) in left {
