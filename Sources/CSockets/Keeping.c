@@ -131,8 +131,9 @@ intptr_t gw_channel_receive(int fd, void *bytes, size_t capacity, int *descripto
     int room = *descriptor_count;
     *descriptor_count = 0;
     ssize_t n;
+    /* A peer that dies before it has read everything is told once, ahead of what it said before. */
     do n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0) return -errno;
     int is_cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {

@@ -4,14 +4,14 @@ public import EventLoop
 public protocol ControlResponder: AnyObject {
     /// A command: the first line that came, without its end.
     ///
-    /// Answer with `reply`, now or later, or take the stream over with `takeStream`.
+    /// Answer with `reply`, now or later.
     func command(_ line: String, on request: ControlRequest)
 }
 
 /// The Unix-domain socket through which other processes of the same user ask a running one for something.
 ///
-/// One command for each connection: a line of at most `longestCommand` bytes. The answer is text up to the end of the
-/// stream; or, for commands that say so, the stream becomes something else.
+/// One command for each connection: a line of at most `longestCommand` bytes, with a TCP socket passed along where the command
+/// says so. The answer is text up to the end of the stream.
 public final class ControlServer: StreamListenerHandler {
     /// Bytes in the longest command; a longer one ends the connection.
     public static let longestCommand = 4096
@@ -60,6 +60,8 @@ public final class ControlRequest: ByteStreamHandler {
     private var question = ControlLine(atMost: ControlServer.longestCommand)
     private var reply: [UInt8] = []
     private var written = 0
+    /// A descriptor that came with the command, until somebody takes it.
+    private var passed: Int32?
 
     init(_ stream: ByteStream, server: ControlServer) {
         self.stream = stream
@@ -72,19 +74,31 @@ public final class ControlRequest: ByteStreamHandler {
         writeReply()
     }
 
-    /// Hands the stream over; what came after the command's line is returned with it.
-    public func takeStream() -> (stream: ByteStream, received: [UInt8]) {
-        server?.ended(self)
-        return (stream, question.rest)
+    /// The TCP socket that came with the command; nil when there is none, or it was taken.
+    public func takeSocket(on loop: EventLoop) -> ByteStream? {
+        defer { passed = nil }
+        return passed.flatMap { ByteStream(passedTCP: $0, on: loop) }
     }
 
-    func abandon() { stream.close() }
+    func abandon() {
+        dropSocket()
+        stream.close()
+    }
+
+    private func dropSocket() {
+        if let passed { ByteStream.close(passed: passed) }
+        passed = nil
+    }
 
     /// For the stream.
     public func streamReadable(_ stream: ByteStream) {
         var buffer = [UInt8](repeating: 0, count: ControlServer.longestCommand)
-        var region = buffer.mutableSpan
-        switch stream.read(into: &region) {
+        let (outcome, descriptor) = stream.readPassed(into: &buffer)
+        if let descriptor {
+            dropSocket()
+            passed = descriptor
+        }
+        switch outcome {
         case .bytes(let count): take(buffer.prefix(count))
         case .wouldBlock: return
         case .endOfStream, .failed: end()
@@ -119,7 +133,7 @@ public final class ControlRequest: ByteStreamHandler {
     }
 
     private func end() {
-        stream.close()
+        abandon()
         server?.ended(self)
     }
 }

@@ -4,20 +4,22 @@ public import Primitives
 public import QUIC
 public import Tunnel
 
-/// One loop's tunnels of a gateway, which has dialled their TCP connections: in memory that outlives the process, with their
-/// sockets at the keeper. That is what a new process needs to go on with them.
+/// One loop's tunnels: in memory that outlives the process, with their sockets at the keeper. That is what a new process needs
+/// to go on with them.
 ///
-/// A tunnel is protected from its grant to its end. What it cannot protect (a pipe, a tunnel for which there is no room) ends with
-/// the process as ever.
+/// A tunnel is protected from its grant to its end. What it cannot protect (a pipe, bytes that are filtered, a tunnel for which
+/// there is no room) ends with the process as ever.
 public final class TunnelProtection {
     private let vault: TunnelVault
     private let keeper: KeeperClient
+    private let opening: TCPProgress.Opening
     private var records: [ResumptionID: VaultTunnel] = [:]
 
-    /// Protects tunnels in `vault`.
-    public init(_ vault: TunnelVault, _ keeper: KeeperClient) {
+    /// Protects tunnels in `vault`, whose TCP connections this side has dialled or accepted.
+    public init(_ vault: TunnelVault, _ keeper: KeeperClient, _ opening: TCPProgress.Opening) {
         self.vault = vault
         self.keeper = keeper
+        self.opening = opening
     }
 
     /// Tunnels that are protected.
@@ -33,7 +35,7 @@ public final class TunnelProtection {
         _ id: ResumptionID, to destination: Destination?, owner: [UInt8], generation: UInt64 = 0, ring: ByteRing,
         outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide?
     ) {
-        guard let origin = Self.origin(of: side) else { return }
+        guard let origin = origin(of: side, read: ring.end, written: delivered) else { return }
         let entry = TunnelEntry(
             resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
         guard let record = vault.open(entry, generation: generation, start: ring.start) else { return }
@@ -48,10 +50,15 @@ public final class TunnelProtection {
         keeper.protect(descriptor, as: record.key)
     }
 
-    private static func origin(of side: TunnelSide?) -> TCPOrigin? {
-        guard let stream = side?.stream else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
-        guard stream.kind == .tcp, let descriptor = stream.socketDescriptor else { return nil }
-        return try? TCPProgress.origin(of: descriptor, opened: .dialled)
+    /// Nothing but the tunnel's bytes passes a connection that was dialled; of one that was accepted the first ones may have been a
+    /// program's words to a proxy, so that only the kernel knows where the tunnel's begin.
+    private func origin(of side: TunnelSide?, read: UInt64, written: UInt64) -> TCPOrigin? {
+        guard let side else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
+        guard side.stream.kind == .tcp, !side.isFiltered, let descriptor = side.stream.socketDescriptor else { return nil }
+        return switch opening {
+        case .dialled: try? TCPProgress.origin(of: descriptor, opened: .dialled)
+        case .accepted: try? TCPProgress.origin(of: descriptor, consumed: read, written: written)
+        }
     }
 
     /// The tunnel goes on with another connection: later requests to do so have higher numbers.

@@ -36,6 +36,9 @@ public final class TunnelSide: ByteStreamHandler {
         stream.watchForReset()
     }
 
+    /// Whether the tunnel's bytes are others than those of the stream.
+    var isFiltered: Bool { filter != nil }
+
     /// Reads into the free part of `ring` what the filter admits.
     func read(into ring: ByteRing) -> ByteStream.ReadOutcome {
         guard let filter else { return stream.read(into: ring) }

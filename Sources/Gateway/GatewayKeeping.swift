@@ -7,14 +7,12 @@ import Primitives
 import QUIC
 import Tunnel
 
-/// What one worker of a gateway starts with: its sockets, and what it needs to protect its tunnels.
+/// What one worker of a gateway starts with.
 struct WorkerInheritance: Sendable {
     /// The sockets of the worker, one for each address that is listened on.
     var sockets: [BoundDatagramSocket] = []
-    /// The memory in which a worker before this one kept its tunnels.
-    var vault: Int32?
-    /// The TCP sockets of those tunnels.
-    var tunnels: [DescriptorKey: Int32] = [:]
+    /// The tunnels of the worker before it.
+    var loop = LoopInheritance()
 }
 
 extension Inheritance {
@@ -41,15 +39,6 @@ extension Inheritance {
         for key in wanted { _ = take(key) }
         return found
     }
-
-    /// What the loop with this number had.
-    mutating func takeLoop(_ index: Int) -> (vault: Int32?, tunnels: [DescriptorKey: Int32]) {
-        let own = keys.filter { Int($0.loop) == index }
-        var tunnels: [DescriptorKey: Int32] = [:]
-        for key in own where key.kind == .tunnel { tunnels[key] = take(key) }
-        let vault = own.first { $0.kind == .vault }.flatMap { take($0) }
-        return (vault, tunnels)
-    }
 }
 
 /// What is noted of a tunnel for the process that goes on with it: whose it is.
@@ -65,60 +54,28 @@ extension GatewayNote {
 extension GatewayWorker {
     /// Protects what the worker has, and goes on with what the worker before it had.
     func keep(_ access: KeeperLink.Access, _ inheritance: WorkerInheritance) throws(SystemError) {
-        let descriptors = inheritance.tunnels
-        var inherited = Set(descriptors.keys)
-        let found = try inheritance.vault.flatMap { (vault) throws(SystemError) in
-            try TunnelVault.reopen(vault, loop: UInt8(index))
-        }
-        let vault: TunnelVault
-        if let found { vault = found.vault } else { vault = try TunnelVault(loop: UInt8(index)) }
-        for place in inheritance.sockets.indices {
-            inherited.insert(DescriptorKey(.datagramSocket, loop: UInt8(index), number: UInt64(place)))
-        }
-        if found != nil { inherited.insert(vault.key) }
-        let client = try KeeperClient(access, on: loop, inherited: inherited)
-        keeper = client
-        let protection = TunnelProtection(vault, client)
-        self.protection = protection
+        var sockets: [DescriptorKey: Int32] = [:]
         for (place, socket) in inheritance.sockets.enumerated() {
-            client.protect(
-                socket.descriptor, as: DescriptorKey(.datagramSocket, loop: UInt8(index), number: UInt64(place)))
+            let key = DescriptorKey(.datagramSocket, loop: UInt8(index), number: UInt64(place))
+            sockets[key] = socket.descriptor
         }
-        client.protect(vault.descriptor, as: vault.key)
-        recover(found, descriptors, protection, client)
-        client.flush(atMost: Self.keeperPatience)
-    }
-
-    private func recover(
-        _ found: TunnelVault.Found?, _ descriptors: [DescriptorKey: Int32], _ protection: TunnelProtection,
-        _ client: KeeperClient
-    ) {
-        var left = descriptors
-        var lost = found?.damaged ?? 0
+        let keeper = try LoopKeeper(
+            access, loop: UInt8(index), inheritance.loop, others: sockets, opening: .dialled, on: loop)
+        self.keeper = keeper
         let resumption = state.policy.resumption
-        for tunnel in found?.tunnels ?? [] {
-            let descriptor = tunnel.key.flatMap { left.removeValue(forKey: $0) }
-            do throws(RecoveredTunnel.Loss) {
-                adopt(
-                    try protection.recover(
-                        tunnel, descriptor, role: .server, linger: resumption.linger,
-                        limit: Int(resumption.buffer.bytes), on: loop))
-            } catch {
-                lost += 1
+        let lost = keeper.recover(.server, linger: { _ in resumption.linger }, limit: Int(resumption.buffer.bytes)) {
+            switch $0 {
+            case .recovered(let recovered): adopt(recovered)
+            case .lost(let tunnel, let reason):
                 log.warning(
                     "a tunnel of the process before cannot go on and was reset",
                     metadata: [
-                        "destination": "\(tunnel.entry.destination)", "reason": "\(error)",
+                        "destination": "\(tunnel.entry.destination)", "reason": "\(reason)",
                         "generation": "\(tunnel.record.generation)",
                     ])
             }
         }
-        // Their records are damaged or ended: nobody can say what has become of their bytes.
-        for (key, descriptor) in left {
-            client.release(key)
-            ByteStream(adoptingTCP: descriptor, hasFinishedWriting: false, on: loop).abort()
-        }
-        guard found != nil else { return }
+        guard let lost else { return }
         log.notice(
             "going on with the tunnels of the process before",
             metadata: ["tunnels": "\(held.count)", "lost": "\(lost)", "worker": "\(index)"])
@@ -141,7 +98,7 @@ extension GatewayWorker {
     func letGo() {
         held.freeze()
         close(.restart)
-        keeper?.flush(atMost: Self.keeperPatience)
+        keeper?.client.flush(atMost: LoopKeeper.patience)
         fallSilent()
     }
 }

@@ -19,10 +19,8 @@ final class GatewaySession: ConnectionApplication {
     private var owners: [TunnelID: String] = [:]
     /// Tunnels that count against their user's limit.
     private var counted: Set<TunnelID> = []
-    /// Tunnels whose TCP is closed, of which the client has not reported everything.
-    private var closing: Set<TunnelID> = []
-    /// The names of tunnels that can be resumed.
-    private var granted: [TunnelID: ResumptionID] = [:]
+    /// Tunnels that can be resumed.
+    private var resumable: ResumableTunnels
     /// The user whose connection this is: the first who authenticated on it.
     private(set) var user: String?
 
@@ -35,6 +33,7 @@ final class GatewaySession: ConnectionApplication {
         limits.maximumRing = Int(worker.state.policy.resumption.buffer.bytes)
         server = TunnelServer(http, limits: limits)
         relay = RelayDriver(server.relay, over: driven, on: worker.loop)
+        resumable = ResumableTunnels(of: server.relay)
     }
 
     var peer: NetworkAddress { driven.connection.networkPaths[0].path.remote }
@@ -63,10 +62,9 @@ final class GatewaySession: ConnectionApplication {
         case .resume(let id, let request): resume(id, request)
         case .detached(let id): detached(id)
         case .close(let id):
-            willClose(id)
+            resumable.willClose(id, worker.protection)
             relay.perform(action)
             tunnelEnded(id)
-            closing.insert(id)
         case .reset(let id):
             dials.removeValue(forKey: id)?.cancel()
             forget(id)
@@ -149,7 +147,7 @@ final class GatewaySession: ConnectionApplication {
         var grant: ResumptionGrant?
         if server.isResumptionWanted(for: dial.id) {
             grant = worker.grant(to: dial.user, carriedBy: self, dial.id)
-            granted[dial.id] = grant?.id
+            if let grant { resumable.insert(dial.id, grant.id) }
         }
         if let grant, let ring = server.relay.ring(of: dial.id) {
             let note = GatewayNote(user: dial.user, counting: .counted)
@@ -198,7 +196,7 @@ final class GatewaySession: ConnectionApplication {
     private func ended() {
         for dial in dials.values { dial.cancel() }
         dials = [:]
-        for id in Array(granted.keys) { forget(id) }
+        for name in resumable.removeAll() { worker.forget(name) }
         relay.abortAll()
         for id in Array(owners.keys) { tunnelEnded(id) }
         if let user { worker.state.returnConnection(of: user) }
@@ -236,9 +234,9 @@ extension GatewaySession {
         }
         worker.counters.tunnelsResumed += 1
         worker.protection?.resumed(tunnel.id, generation: tunnel.generation)
-        granted[id] = tunnel.id
+        resumable.insert(id, tunnel.id, note.counting == .counted ? .open : .closing)
         worker.carriers[tunnel.id] = Carrier(session: self, tunnel: id)
-        if note.counting == .counted { counted.insert(id) } else { closing.insert(id) }
+        if note.counting == .counted { counted.insert(id) }
         if let side { relay.attach(side, to: id) }
     }
 
@@ -259,7 +257,7 @@ extension GatewaySession {
         return .found(tunnel, relay.release(id), leave(id))
     }
 
-    private func closingOwner(_ id: TunnelID) -> String? { closing.contains(id) ? user : nil }
+    private func closingOwner(_ id: TunnelID) -> String? { resumable.isClosing(id) ? user : nil }
 
     /// The connection has lost a tunnel that can go on with another one.
     private func detached(_ id: TunnelID) {
@@ -277,26 +275,16 @@ extension GatewaySession {
     /// What is remembered of a tunnel that leaves the connection.
     private func leave(_ id: TunnelID) -> GatewayNote {
         let name = owners.removeValue(forKey: id) ?? user ?? ""
-        closing.remove(id)
-        granted[id] = nil
+        resumable.remove(id)
         return GatewayNote(user: name, counting: counted.remove(id) != nil ? .counted : .over)
     }
 
-    /// TCP ends in order; what the client has not reported is still owed.
-    private func willClose(_ id: TunnelID) {
-        guard let name = granted[id], let ring = server.relay.ring(of: id),
-            let delivered = server.relay.delivered(of: id)
-        else { return }
-        worker.protection?.willClose(name, readEnd: ring.end, written: delivered)
-    }
-
     private func forget(_ id: TunnelID) {
-        closing.remove(id)
-        if let name = granted.removeValue(forKey: id) { worker.forget(name) }
+        if let name = resumable.remove(id) { worker.forget(name) }
     }
 
     /// Tunnels of which the client has reported everything need no name any more.
     private func forgetClosed() {
-        for id in closing where server.relay.resumption(of: id) == nil { forget(id) }
+        for name in resumable.removeSettled() { worker.forget(name) }
     }
 }

@@ -50,8 +50,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     /// Tunnels without a connection.
     let held: TunnelHold<GatewayNote>
     /// What makes tunnels outlive the process; nil where nobody keeps them.
-    var protection: TunnelProtection?
-    var keeper: KeeperClient?
+    var keeper: LoopKeeper?
+    var protection: TunnelProtection? { keeper?.protection }
     /// The connections that have the tunnels that can be resumed.
     var carriers: [ResumptionID: Carrier] = [:]
     /// Wishes for tunnels that other workers have.
@@ -64,9 +64,6 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
     private var generator = KeyedGenerator.system()
     private let reports: Mailbox<WorkerReport>
-
-    /// How long the keeper may take for what it is told, in milliseconds.
-    static let keeperPatience: Int32 = 1000
 
     init(
         _ setup: WorkerSetup, _ inheritance: WorkerInheritance, index: Int, on loop: EventLoop

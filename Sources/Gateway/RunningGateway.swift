@@ -128,7 +128,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         let final = setup
         for index in 0..<setup.workers {
             var own = WorkerInheritance(sockets: sockets.map { $0[index] })
-            if let inherited = inheritance?.takeLoop(index) { (own.vault, own.tunnels) = inherited }
+            if let inherited = inheritance?.takeLoop(index) { own.loop = inherited }
             let ready = own
             workers.append(
                 try Worker.start(named: "gateway-\(index)", receiving: WorkerRequest.self) {
@@ -142,7 +142,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         // What this process has no use for: another configuration has other sockets.
         let client = try KeeperClient(keeper.access, on: loop, inherited: rest.keys)
         rest.closeRest(client)
-        client.flush(atMost: GatewayWorker.keeperPatience)
+        client.flush(atMost: LoopKeeper.patience)
         client.close()
     }
 

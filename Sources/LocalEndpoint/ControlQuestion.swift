@@ -17,23 +17,16 @@ final class ControlQuestion: ByteStreamHandler {
     private weak var owner: (any ControlQuestionOwner)?
     private var answer = ControlLine(atMost: ControlQuestion.longestAnswer)
 
-    /// Connects and asks; throws when nobody listens at `path`.
+    /// Connects and asks, with a descriptor that the other process gets a copy of; throws when nobody listens at `path`.
     init(
-        _ command: String, at path: String, on loop: EventLoop, owner: any ControlQuestionOwner
+        _ command: String, passing descriptor: Int32, at path: String, on loop: EventLoop,
+        owner: any ControlQuestionOwner
     ) throws(SystemError) {
         self.owner = owner
         let stream = try ByteStream.connect(path: path, on: loop, handler: self)
         self.stream = stream
-        // A line is far smaller than an empty socket buffer; where it is not taken, the end of the stream tells.
-        _ = stream.write(Array("\(command)\n".utf8).span)
         stream.isReading = true
-    }
-
-    /// Hands the stream over, with what came behind the answer's line.
-    func takeStream() -> (stream: ByteStream, received: [UInt8])? {
-        guard let stream else { return nil }
-        self.stream = nil
-        return (stream, answer.rest)
+        try stream.write(Array("\(command)\n".utf8), passing: descriptor)
     }
 
     func streamReadable(_ stream: ByteStream) {
@@ -58,10 +51,8 @@ final class ControlQuestion: ByteStreamHandler {
     }
 
     private func end(_ line: String?) {
-        stream?.isReading = false
-        owner?.answered(line, to: self)
-        // Unless the owner has taken the stream over.
         stream?.close()
         stream = nil
+        owner?.answered(line, to: self)
     }
 }

@@ -8,18 +8,28 @@ import Tunnel
 final class ForwardListener: StreamListenerHandler {
     let configuration: LocalConfiguration.Forward
     private let link: GatewayLink
+    private let sockets: ListeningSockets
     private var listener: StreamListener?
 
-    init(_ forward: LocalConfiguration.Forward, link: GatewayLink) throws(SystemError) {
+    init(
+        _ forward: LocalConfiguration.Forward, link: GatewayLink, sockets: ListeningSockets
+    ) throws(SystemError) {
         configuration = forward
         self.link = link
-        listener = try StreamListener(tcp: forward.listen, on: link.loop, handler: self)
+        self.sockets = sockets
+        listener = try sockets.open(forward.listen, handler: self)
     }
 
     var localAddress: NetworkAddress? { listener?.localAddress }
 
     func close() {
-        listener?.close()
+        if let listener { sockets.close(listener) }
+        listener = nil
+    }
+
+    /// Another process goes on to accept.
+    func leave() {
+        if let listener { sockets.leave(listener) }
         listener = nil
     }
 

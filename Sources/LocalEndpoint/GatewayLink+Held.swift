@@ -100,7 +100,7 @@ extension GatewayLink: TunnelHoldOwner {
         armOutage(at: outage.nextReport)
     }
 
-    private func armOutage(at instant: Instant?) {
+    func armOutage(at instant: Instant?) {
         if let outageTimer { loop.arm(outageTimer, at: instant) }
     }
 
@@ -108,12 +108,14 @@ extension GatewayLink: TunnelHoldOwner {
     func abortHeld() {
         for entry in held.all {
             held.abort(entry.tunnel.id)
+            protection?.ended(entry.tunnel.id)
             entry.note.follower?.tunnelEnded(.reset)
         }
     }
 
     func holdEnded(_ entry: HeldEntry<TunnelNote>, _ end: HoldEnd) {
-        let destination = entry.tunnel.destination.map { "\($0)" } ?? "-"
+        protection?.ended(entry.tunnel.id)
+        let destination = Self.destination(of: entry.tunnel)
         switch end {
         case .expired: log.warning("the tunnel to \(destination) was reset: the gateway was away for too long")
         case .noRoom: log.warning("the tunnel to \(destination) was reset: too many tunnels wait for the gateway")
@@ -122,7 +124,12 @@ extension GatewayLink: TunnelHoldOwner {
     }
 
     // The gateway is told when there is a connection again.
-    func heldStreamBroken(_ entry: HeldEntry<TunnelNote>) { entry.note.follower?.tunnelEnded(.reset) }
+    func heldStreamBroken(_ entry: HeldEntry<TunnelNote>) {
+        protection?.ended(entry.tunnel.id)
+        entry.note.follower?.tunnelEnded(.reset)
+    }
+
+    static func destination(of tunnel: HeldTunnel) -> String { tunnel.destination.map { "\($0)" } ?? "-" }
 
     private static func seconds(_ interval: Interval) -> String {
         let tenths = interval.milliseconds / 100

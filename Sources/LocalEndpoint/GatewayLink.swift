@@ -53,13 +53,13 @@ final class GatewayLink: TimerHandler {
 
     let loop: EventLoop
     let log: Logger
-    private var invites: [Invite]
+    private(set) var invites: [Invite]
     let resolver: Resolver
     /// What the connections know of this machine's links.
     let paths: PathContext
     private unowned let owner: any GatewayLinkOwner
     private let keyLogFile: KeyLogFile?
-    private(set) var state = State.idle
+    var state = State.idle
 
     /// A fresh connection beside one that does not answer.
     struct Race {
@@ -85,11 +85,15 @@ final class GatewayLink: TimerHandler {
     /// The place in the list of the gateway whose turn it is.
     private var current = 0
     private var waiting: [Waiting] = []
+    /// What makes tunnels outlive the process; nil where nobody keeps them.
+    var keeper: LoopKeeper?
     private var retryTimer: TimerHandle?
     private var waitTimer: TimerHandle?
     private var discardTimer: TimerHandle?
-    private var wasEverEstablished = false
-    private var hasOpenedTunnel = false
+    /// Whether there was a connection, or one of the process before this one.
+    var wasEverEstablished = false
+    /// The same of a tunnel.
+    var hasOpenedTunnel = false
     private var roundFailure: LinkFailure?
     private var tickets: [Invite: SessionTicket] = [:]
     private var tokens: [Invite: [UInt8]] = [:]

@@ -29,6 +29,8 @@ final class LinkSession: ConnectionApplication {
     private var followers: [TunnelID: any TunnelFollower] = [:]
     /// Tunnels of an earlier connection that the gateway was asked to go on with; it has not answered yet.
     private var resuming: Set<TunnelID> = []
+    /// Tunnels that can be resumed.
+    private var resumable: ResumableTunnels
     /// Whether tunnels have left for another connection: the end of this one must not be theirs.
     private var hasDetached = false
     /// When something last arrived from the gateway.
@@ -51,6 +53,7 @@ final class LinkSession: ConnectionApplication {
         client = TunnelClient(
             http, gateway: "\(attempt.invite.gateway)", credentials: .bearer(attempt.invite.token.text))
         relay = RelayDriver(client.relay, over: driven, on: link.loop)
+        resumable = ResumableTunnels(of: client.relay)
     }
 
     var isAcceptingTunnels: Bool { client.isAcceptingTunnels }
@@ -64,6 +67,14 @@ final class LinkSession: ConnectionApplication {
         let code: HTTP3ErrorCode = hasDetached ? .tunnelDetached : .noError
         driven.connection.close(errorCode: code.rawValue, reason: reason, at: link.loop.now)
         driven.needsService()
+    }
+
+    /// Lets every tunnel go for another process, and the gateway know.
+    func letGo() {
+        detachTunnels()
+        hasDetached = true
+        close("another process takes over")
+        driver.turnEnded(at: link.loop.now)
     }
 
     /// Resets the programs of all tunnels: left to the system, their connections would seem to end in order.
@@ -93,8 +104,11 @@ final class LinkSession: ConnectionApplication {
 
     /// Goes on with a tunnel that another connection has lost.
     func resume(_ entry: HeldEntry<TunnelNote>) {
+        // Noted before it is asked for: no later process may ask for the same again.
+        link.protection?.resumed(entry.tunnel.id, generation: entry.tunnel.generation + 1)
         let id = client.resume(entry.tunnel)
         resuming.insert(id)
+        resumable.insert(id, entry.tunnel.id, entry.side == nil ? .closing : .open)
         followers[id] = entry.note.follower
         if let side = entry.side { relay.attach(side, to: id) }
         driven.needsService()
@@ -112,6 +126,7 @@ final class LinkSession: ConnectionApplication {
     private func hold(_ tunnel: HeldTunnel, _ id: TunnelID) {
         hasDetached = true
         if resuming.remove(id) != nil { link.resumptionPostponed() }
+        resumable.remove(id)
         let note = TunnelNote(gateway: attempt.invite, follower: followers.removeValue(forKey: id))
         link.hold(tunnel, relay.release(id), note, from: self)
     }
@@ -159,6 +174,7 @@ final class LinkSession: ConnectionApplication {
 
     func settle(at now: Instant) {
         while let action = client.nextAction() { perform(action) }
+        for name in resumable.removeSettled() { link.protection?.ended(name) }
         if client.relay.count == 0 { link.tunnelsEnded(on: self) }
     }
 
@@ -189,6 +205,8 @@ final class LinkSession: ConnectionApplication {
             guard let opening = openings.removeValue(forKey: id) else { return }
             link.tunnelOpened(to: opening.applicant.destination)
             if opening.optimism == .afterAnswer { attach(opening.applicant, to: id) }
+            protect(id)
+            opening.applicant.gatewayAgreed()
         case .resumed(let id):
             resuming.remove(id)
             link.tunnelResumed()
@@ -201,6 +219,7 @@ final class LinkSession: ConnectionApplication {
         case .read, .deliver, .closeWrite: relay.perform(action)
         case .goingAway: link.goingAway(self)
         case .ended:
+            for name in resumable.removeAll() { link.protection?.ended(name) }
             relay.abortAll()
             let unheard = followers.sorted { $0.key < $1.key }
             followers = [:]
@@ -217,6 +236,7 @@ final class LinkSession: ConnectionApplication {
             return hold(tunnel, id)
         }
         resuming.remove(id)
+        forget(id)
         guard let side = relay.release(id) else { return }
         side.abort()
         followers.removeValue(forKey: id)?.tunnelEnded(.reset)
@@ -226,8 +246,24 @@ final class LinkSession: ConnectionApplication {
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
         // The answer was that both ends know of a reset.
         if resuming.remove(id) != nil { link.tunnelResumed() }
+        if ending == .finished { resumable.willClose(id, link.protection) } else { forget(id) }
         relay.perform(action)
         followers.removeValue(forKey: id)?.tunnelEnded(ending)
+    }
+
+    /// Has a tunnel that can be resumed outlive this process.
+    private func protect(_ id: TunnelID) {
+        guard let agreed = client.relay.resumption(of: id), let ring = client.relay.ring(of: id),
+            let side = relay.side(of: id)
+        else { return }
+        resumable.insert(id, agreed.id)
+        link.protection?.open(
+            agreed.id, to: client.relay.destination(of: id), owner: TunnelOwner(attempt.invite, agreed.linger).bytes,
+            ring: ring, delivered: client.relay.delivered(of: id) ?? 0, side)
+    }
+
+    private func forget(_ id: TunnelID) {
+        if let name = resumable.remove(id) { link.protection?.ended(name) }
     }
 
     private func failed(_ id: TunnelID, _ failure: TunnelFailure, _ payload: TunnelAction.Payload) {

@@ -8,7 +8,6 @@ enum LocalCommand: Hashable {
     case paths(PathCommand)
     case rebind
     case open(Destination)
-    case outcome(UInt64)
     /// A command with the wrong words behind it; it should have had this form.
     case malformed(form: String)
     case unknown
@@ -25,8 +24,6 @@ enum LocalCommand: Hashable {
         case ("rebind", _): self = .rebind
         case ("open", _):
             self = Self.destination(words.dropFirst()).map(Self.open) ?? .malformed(form: "open HOST PORT")
-        case ("outcome", 2): self = UInt64(words[1]).map(Self.outcome) ?? .malformed(form: "outcome NUMBER")
-        case ("outcome", _): self = .malformed(form: "outcome NUMBER")
         default: self = .unknown
         }
     }

@@ -1,4 +1,5 @@
 public import Configuration
+public import Driver
 public import Primitives
 public import Telemetry
 
@@ -8,11 +9,14 @@ public struct LocalEndpointOptions: Hashable, Sendable {
     public var configuration: LocalConfiguration
     /// How the log is written.
     public var log: LogOptions
+    /// Whether another process keeps what must outlive this one.
+    public var keeping: Keeping
 
     /// Creates options from their parts.
-    public init(configuration: LocalConfiguration, log: LogOptions) {
+    public init(configuration: LocalConfiguration, log: LogOptions, keeping: Keeping = .alone) {
         self.configuration = configuration
         self.log = log
+        self.keeping = keeping
     }
 }
 

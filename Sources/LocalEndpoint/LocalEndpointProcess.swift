@@ -1,5 +1,7 @@
 public import Configuration
+import Driver
 import EventLoop
+import Keeper
 import Logging
 import Telemetry
 
@@ -14,21 +16,27 @@ public final class LocalEndpointProcess {
         self.reread = reread
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until it is told to stop: with a keeper above it, a process of its own, where the options want that.
     public func run() -> ProcessStatus {
         let log = Logger("connect", options: options.log, unixMilliseconds: { Clock.unixMilliseconds() })
         do {
-            DescriptorLimit.raise()
-            let loop = try EventLoop()
-            let running = try RunningLocalEndpoint(options.configuration, log: log, on: loop) {
-                try self.reread().configuration
-            }
-            loop.run()
-            running.shutDown()
-            return running.status
+            if let keeper = try KeeperLink.fromEnvironment() { return try serve(keeper, log) }
+            guard options.keeping == .kept else { return try serve(nil, log) }
+            return ProcessStatus(rawValue: try KeptProcess(log: log).run()) ?? .failed
         } catch {
             log.error("\(error)")
             return .failed
         }
+    }
+
+    private func serve(_ keeper: KeeperLink?, _ log: Logger) throws -> ProcessStatus {
+        DescriptorLimit.raise()
+        let loop = try EventLoop()
+        let running = try RunningLocalEndpoint(options.configuration, keeper: keeper, log: log, on: loop) {
+            try self.reread().configuration
+        }
+        loop.run()
+        running.shutDown()
+        return running.status
     }
 }

@@ -6,10 +6,14 @@ import Primitives
 /// The local ports that are served, as the configuration has them.
 final class LocalListeners {
     private let link: GatewayLink
+    private let sockets: ListeningSockets
     private var forwards: [ForwardListener] = []
     private var proxies: [ProxyListener] = []
 
-    init(link: GatewayLink) { self.link = link }
+    init(link: GatewayLink, sockets: ListeningSockets) {
+        self.link = link
+        self.sockets = sockets
+    }
 
     /// Where programs may connect, with the ports that the system chose.
     var addresses: [NetworkAddress] { forwards.compactMap(\.localAddress) + proxies.compactMap(\.localAddress) }
@@ -28,14 +32,25 @@ final class LocalListeners {
             do throws(SystemError) { try open() } catch { failures.append(error) }
         }
         for forward in configuration.forwards where !forwards.contains(where: { $0.configuration == forward }) {
-            attempt { () throws(SystemError) in forwards.append(try ForwardListener(forward, link: link)) }
+            attempt { () throws(SystemError) in forwards.append(try ForwardListener(forward, link: link, sockets: sockets)) }
         }
         for (kind, wanted) in [(ProxyListener.Kind.socks, configuration.socks), (.http, configuration.http)] {
             for proxy in wanted where !proxies.contains(where: { $0.kind == kind && $0.configuration == proxy }) {
-                attempt { () throws(SystemError) in proxies.append(try ProxyListener(kind, proxy, link: link)) }
+                attempt { () throws(SystemError) in
+                    proxies.append(try ProxyListener(kind, proxy, link: link, sockets: sockets))
+                }
             }
         }
+        sockets.closeRest()
         return failures
+    }
+
+    /// Another process goes on to accept.
+    func leave() {
+        for forward in forwards { forward.leave() }
+        for proxy in proxies { proxy.leave() }
+        forwards = []
+        proxies = []
     }
 
     func close() {

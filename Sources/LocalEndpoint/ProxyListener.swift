@@ -16,14 +16,18 @@ final class ProxyListener: StreamListenerHandler {
     let kind: Kind
     let configuration: LocalConfiguration.ProxyListener
     private let link: GatewayLink
+    private let sockets: ListeningSockets
     private var listener: StreamListener?
     private var applicants: [ObjectIdentifier: ProxiedConnection] = [:]
 
-    init(_ kind: Kind, _ configuration: LocalConfiguration.ProxyListener, link: GatewayLink) throws(SystemError) {
+    init(
+        _ kind: Kind, _ configuration: LocalConfiguration.ProxyListener, link: GatewayLink, sockets: ListeningSockets
+    ) throws(SystemError) {
         self.kind = kind
         self.configuration = configuration
         self.link = link
-        listener = try StreamListener(tcp: configuration.listen, on: link.loop, handler: self)
+        self.sockets = sockets
+        listener = try sockets.open(configuration.listen, handler: self)
         if configuration.isOpenToOthers {
             link.log.warning(
                 "the proxy on \(configuration.listen) is open to everyone who reaches it; set user and password")
@@ -33,7 +37,13 @@ final class ProxyListener: StreamListenerHandler {
     var localAddress: NetworkAddress? { listener?.localAddress }
 
     func close() {
-        listener?.close()
+        if let listener { sockets.close(listener) }
+        listener = nil
+    }
+
+    /// Another process goes on to accept.
+    func leave() {
+        if let listener { sockets.leave(listener) }
         listener = nil
     }
 

@@ -1,6 +1,7 @@
 import Configuration
 import Driver
 import EventLoop
+import Keeper
 import Logging
 import Primitives
 
@@ -8,13 +9,16 @@ import Primitives
 ///
 /// ```
 ///   serving ──SIGTERM, SIGINT──► draining ──no tunnels, or drainLimit──► closing ──closeLimit──► (stopped)
-///      └── no gateway at first ─────────────► (stopped) ◄── second signal ──┘
+///      ├── no gateway at first ─────────────► (stopped) ◄── second signal ──┘
+///      └── another process takes over ──► lettingGo ──releaseTime──► (stopped)
 /// ```
-final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler {
+final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler, KeeperLinkHandler {
     /// How long tunnels may go on after SIGTERM or SIGINT.
     static let drainLimit = Interval.seconds(5)
     /// How long CONNECTION_CLOSE has to leave.
     static let closeLimit = Interval.milliseconds(100)
+    /// How long CONNECTION_CLOSE has to leave when another process takes over.
+    static let releaseTime = Interval.milliseconds(5)
     /// How often it is looked whether tunnels are left meanwhile.
     static let drainPoll = Interval.milliseconds(100)
 
@@ -22,11 +26,13 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
         case serving
         case draining(until: Instant)
         case closing
+        case lettingGo
     }
 
     private let log: Logger
     private let loop: EventLoop
     private let reread: () throws -> LocalConfiguration
+    private let keeper: KeeperLink?
     private var link: GatewayLink?
     private var listeners: LocalListeners?
     private var signals: SignalEvents?
@@ -35,19 +41,21 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
     private var stage = Stage.serving
     private(set) var status = ProcessStatus.done
 
+    /// Serves; what a process before this one has left comes from `keeper`.
     init(
-        _ configuration: LocalConfiguration, log: Logger, on loop: EventLoop,
+        _ configuration: LocalConfiguration, keeper: KeeperLink? = nil, log: Logger, on loop: EventLoop,
         reread: @escaping () throws -> LocalConfiguration
     ) throws {
         self.log = log
         self.loop = loop
         self.reread = reread
+        self.keeper = keeper
         let link = try GatewayLink(
             configuration.gateways, paths: configuration.paths, on: loop, log: log, keyLog: .ofEnvironment(),
             owner: self)
         self.link = link
         timer = loop.addTimer(self)
-        let listeners = LocalListeners(link: link)
+        let listeners = LocalListeners(link: link, sockets: try Self.takeOver(keeper, link))
         if let failure = listeners.follow(configuration).first { throw failure }
         self.listeners = listeners
         signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user1], on: loop, handler: self)
@@ -57,6 +65,20 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
             log.warning("no control socket, so `godwit status` will not find this process: \(error)")
         }
         link.start()
+        try keeper?.watch(on: loop, handler: self)
+        try keeper?.serving()
+    }
+
+    /// Goes on with what the process before has left, tunnels first.
+    private static func takeOver(_ keeper: KeeperLink?, _ link: GatewayLink) throws -> ListeningSockets {
+        guard let keeper else { return ListeningSockets(on: link.loop) }
+        var inheritance = try keeper.takeOver()
+        let kept = try LoopKeeper(
+            keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: link.loop)
+        let sockets = ListeningSockets(kept.client, &inheritance, on: link.loop)
+        inheritance.closeRest(kept.client)
+        link.keep(kept)
+        return sockets
     }
 
     /// Where programs may connect.
@@ -65,8 +87,27 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
     func shutDown() {
         control?.close()
         signals?.cancel()
+        // What another process goes on with is left as it is.
+        if case .lettingGo = stage { return tellReleased() }
         listeners?.close()
         link?.abort()
+    }
+
+    private func tellReleased() {
+        do throws(SystemError) { try keeper?.released() } catch {
+            log.error("\(error)")
+            status = .failed
+        }
+    }
+
+    func letGo() {
+        log.notice("another process takes over")
+        stage = .lettingGo
+        control?.close()
+        control = nil
+        listeners?.leave()
+        link?.letGo()
+        if let timer { loop.arm(timer, at: loop.now + Self.releaseTime) }
     }
 
     // MARK: - GatewayLinkOwner
@@ -116,7 +157,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
             listeners?.close()
             stage = .draining(until: loop.now + Self.drainLimit)
             if let timer { loop.arm(timer, at: loop.now) }
-        case .draining, .closing: loop.stop()
+        case .draining, .closing, .lettingGo: loop.stop()
         }
     }
 
@@ -143,7 +184,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler 
             link?.stop()
             stage = .closing
             loop.arm(timer, at: now + Self.closeLimit)
-        case .closing: loop.stop()
+        case .closing, .lettingGo: loop.stop()
         }
     }
 }

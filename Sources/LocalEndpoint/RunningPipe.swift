@@ -9,10 +9,12 @@ import Tunnel
 /// A pair of pipes on their way through a tunnel: that of a local endpoint that is running, else one of its own.
 ///
 /// ```
-///   ─► asking ──"ok"──► joined ──► learning ──outcome──────────────┐
-///        │ nobody answers                                          ▼
+///   ─► asking ──"ok"──► joined ──tunnel over──────────────────┐
+///        │ nobody answers                                     ▼
 ///        └──► linked ──tunnel over──► draining ──all sent──► ending ──► (stopped)
 /// ```
+/// The local endpoint gets one end of a TCP connection, the other one is joined to the pipes at once: its reset tells that the
+/// tunnel was cut off.
 final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
     /// How long what was sent has to be acknowledged after the tunnel's end.
     static let drainLimit = Interval.seconds(5)
@@ -23,9 +25,9 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
 
     private enum Stage {
         case starting
-        case asking(ControlQuestion)
-        case joined(StreamJunction, number: String)
-        case learning(ControlQuestion)
+        /// How it ended is kept where that comes before the answer.
+        case asking(ControlQuestion, StreamJunction, ended: TunnelEnding?)
+        case joined(StreamJunction)
         case linked(GatewayLink)
         case draining(GatewayLink, until: Instant)
         case ending
@@ -48,51 +50,43 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
         self.loop = loop
         timer = loop.addTimer(self)
         signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
-        do throws(SystemError) {
-            stage = .asking(try ask("open \(destination.host) \(destination.port)"))
-        } catch {
-            try connect()
-        }
+        if try !ask() { try connect() }
     }
 
     func shutDown() { signals?.cancel() }
 
     // MARK: - Through a running local endpoint
 
-    private func ask(_ command: String) throws(SystemError) -> ControlQuestion {
-        try ControlQuestion(command, at: configuration.control, on: loop, owner: self)
+    /// Asks the local endpoint that is running for a tunnel; tells whether there is one.
+    private func ask() throws -> Bool {
+        let (stream, other) = try ByteStream.loopbackPair(on: loop)
+        defer { ByteStream.close(passed: other) }
+        let command = "open \(destination.host) \(destination.port)"
+        guard
+            let question = try? ControlQuestion(
+                command, passing: other, at: configuration.control, on: loop, owner: self)
+        else {
+            stream.abort()
+            return false
+        }
+        let pipes = try ByteStream(reading: STDIN_FILENO, writing: STDOUT_FILENO, on: loop, handler: self)
+        let junction = StreamJunction(pipes, stream, owner: self)
+        stage = .asking(question, junction, ended: nil)
+        junction.start()
+        return true
     }
 
-    private func opened(_ line: String?, by question: ControlQuestion) {
+    private func opened(_ line: String?, _ junction: StreamJunction, _ ending: TunnelEnding?) {
         guard let line else { return fail("the local endpoint at \(configuration.control) ended without an answer") }
         let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
         let rest = parts.count == 2 ? parts[1] : ""
         switch parts.first {
-        case "ok": join(question, number: rest)
+        case "ok":
+            stage = .joined(junction)
+            if let ending { junctionEnded(ending) }
         case "refused:": fail(rest, .notAuthenticated)
         case "unreachable:": fail(rest, .unreachable)
         default: fail(rest.isEmpty ? line : rest)
-        }
-    }
-
-    private func join(_ question: ControlQuestion, number: String) {
-        do throws(SystemError) {
-            guard let (stream, received) = question.takeStream() else { return cutOff() }
-            let pipes = try ByteStream(reading: STDIN_FILENO, writing: STDOUT_FILENO, on: loop, handler: self)
-            let junction = StreamJunction(pipes, stream, received: received, owner: self)
-            stage = .joined(junction, number: number)
-            junction.start()
-        } catch {
-            fail("\(error)")
-        }
-    }
-
-    /// The end of a local stream does not tell a tunnel that was cut off from one that has ended: the process does.
-    private func learn(_ number: String) {
-        do throws(SystemError) {
-            stage = .learning(try ask("outcome \(number)"))
-        } catch {
-            cutOff()
         }
     }
 
@@ -132,15 +126,15 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
         switch last {
         case .linked(let link), .draining(let link, _): link.stop()
         // Standard input and output are given back as they were.
-        case .joined(let junction, _): junction.broken()
-        case .starting, .asking, .learning, .ending: break
+        case .asking(_, let junction, _), .joined(let junction): junction.broken()
+        case .starting, .ending: break
         }
         if let timer { loop.arm(timer, at: loop.now + Self.closeLimit) }
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) {
         switch stage {
-        case .starting, .asking, .joined, .learning, .linked: break
+        case .starting, .asking, .joined, .linked: break
         case .draining(let link, let limit):
             guard link.tunnelCount > 0, now < limit else { return end(.done) }
             loop.arm(timer, at: now + Self.drainPoll)
@@ -153,19 +147,15 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
 
 extension RunningPipe: ControlQuestionOwner, StreamJunctionOwner {
     func answered(_ line: String?, to question: ControlQuestion) {
-        switch stage {
-        case .asking: opened(line, by: question)
-        case .learning where line == TunnelEnding.finished.rawValue: end(.done)
-        case .learning: cutOff()
-        case .starting, .joined, .linked, .draining, .ending: break
-        }
+        if case .asking(_, let junction, let ending) = stage { opened(line, junction, ending) }
     }
 
     func junctionEnded(_ ending: TunnelEnding) {
-        guard case .joined(_, let number) = stage else { return }
-        switch ending {
-        case .finished: learn(number)
-        case .reset: cutOff()
+        switch (stage, ending) {
+        case (.asking(let question, let junction, _), _): stage = .asking(question, junction, ended: ending)
+        case (.joined, .finished): end(.done)
+        case (.joined, .reset): cutOff()
+        case (.starting, _), (.linked, _), (.draining, _), (.ending, _): break
         }
     }
 }

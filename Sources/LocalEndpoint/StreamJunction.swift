@@ -17,19 +17,17 @@ final class StreamJunction {
     private unowned let owner: any StreamJunctionOwner
     private var ends: [JunctionEnd] = []
 
-    /// Takes the streams over; `received` came from the second before anything that is read now.
-    init(_ first: ByteStream, _ second: ByteStream, received: [UInt8], owner: any StreamJunctionOwner) {
+    /// Takes the streams over.
+    init(_ first: ByteStream, _ second: ByteStream, owner: any StreamJunctionOwner) {
         self.owner = owner
         let (near, far) = (JunctionEnd(first, junction: self), JunctionEnd(second, junction: self))
         (near.other, far.other) = (far, near)
         ends = [near, far]
-        _ = far.ring.append(received.span)
     }
 
     /// Begins; the owner hears of the end from now on.
     func start() {
         for end in ends { end.start() }
-        for end in ends { end.forward() }
     }
 
     func endedInOrder() {
@@ -41,7 +39,7 @@ final class StreamJunction {
 
     private func end(_ ending: TunnelEnding) {
         guard !ends.isEmpty else { return }
-        for end in ends { end.stream.close() }
+        for end in ends { ending == .finished ? end.stream.close() : end.stream.abort() }
         ends = []
         owner.junctionEnded(ending)
     }

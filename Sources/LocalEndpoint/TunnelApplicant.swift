@@ -14,8 +14,16 @@ protocol TunnelApplicant: AnyObject {
     /// The tunnel is up: says so to the program, and hands its stream over; nil when the program is gone.
     func tunnelOpened() -> TunnelEntrance?
 
+    /// The gateway has answered that the tunnel is up, for whoever has handed the stream over before.
+    func gatewayAgreed()
+
     /// There will be no tunnel: tells the program in its own protocol, and lets it go.
     func tunnelFailed(_ failure: TunnelFailure)
+}
+
+extension TunnelApplicant {
+    /// Most need not know.
+    func gatewayAgreed() {}
 }
 
 /// The local side of a tunnel, as its applicant hands it over.
@@ -41,7 +49,7 @@ struct TunnelNote {
     /// The gateway that has its other end.
     var gateway: Invite
     /// Who wants to know how the tunnel ends.
-    var follower: (any TunnelFollower)?
+    var follower: (any TunnelFollower)? = nil
 }
 
 /// How a tunnel ended.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Configuration
+internal import Driver
 internal import LocalEndpoint
 internal import Primitives
 
@@ -81,6 +82,9 @@ struct ConnectArguments: ParsableArguments {
         transform: { try ListenSpec($0) })
     var http: [ListenSpec] = []
 
+    @Flag(help: "Work in one process: tunnels end when it is killed.")
+    var alone = false
+
     @OptionGroup var log: LogArguments
 
     func options(_ surroundings: Surroundings) throws -> LocalEndpointOptions {
@@ -99,7 +103,8 @@ struct ConnectArguments: ParsableArguments {
             )
         }
         try configuration.checkListeners()
-        return LocalEndpointOptions(configuration: configuration, log: log.options)
+        return LocalEndpointOptions(
+            configuration: configuration, log: log.options, keeping: alone ? .alone : .kept)
     }
 }
 

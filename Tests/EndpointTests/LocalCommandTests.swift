@@ -11,7 +11,7 @@ struct LocalCommandTests {
         arguments: [
             ("status", .status), ("status json", .statusAsJSON), ("rebind", .rebind),
             ("open build.internal 22", .open(Destination(.name("build.internal"), port: 22))),
-            ("outcome 7", .outcome(7)), ("paths", .paths(.list(.table))),
+            ("paths", .paths(.list(.table))),
             ("paths add 10.0.0.1", .paths(.add(IPAddress(ipv4: 0x0a00_0001)))),
         ] as [(String, LocalCommand)])
     func forms(line: String, command: LocalCommand) {
@@ -20,10 +20,9 @@ struct LocalCommandTests {
 
     @Test(
         "wrong words are told by the form they should have had",
-        arguments: ["open", "open a", "open a 0", "open a 65536", "open a b 1", "open -a 1", "outcome", "outcome -1"])
+        arguments: ["open", "open a", "open a 0", "open a 65536", "open a b 1", "open -a 1"])
     func malformed(line: String) {
-        let form = line.hasPrefix("open") ? "open HOST PORT" : "outcome NUMBER"
-        #expect(LocalCommand(line) == .malformed(form: form))
+        #expect(LocalCommand(line) == .malformed(form: "open HOST PORT"))
     }
 
     @Test("anything else is unknown", arguments: ["", " ", "Status", "status xml", "status json now", "reload", "\0"])

@@ -56,6 +56,9 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         _ = unsafe rmdir(folder)  // the path is used during the call only
     }
 
+    /// Where programs connect.
+    private(set) lazy var sockets = ListeningSockets(on: loop)
+
     var link: GatewayLink {
         guard let ownedLink else { preconditionFailure("made in init") }
         return ownedLink

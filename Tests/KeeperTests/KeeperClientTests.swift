@@ -30,14 +30,21 @@ struct KeeperClientTests {
     private struct Scene {
         let loop: EventLoop
         let keeper: Int32
+        private let worker: Int32
         let client: KeeperClient
 
         init(inherited: [DescriptorKey] = []) throws {
             var ends: [Int32] = [0, 0]
             #expect(unsafe gw_channel_open(&ends) == 0)
-            keeper = ends[0]
+            (keeper, worker) = (ends[0], ends[1])
             loop = try EventLoop()
             client = try KeeperClient(KeeperLink.Access(descriptor: ends[1]), on: loop, inherited: inherited)
+        }
+
+        /// Closes the worker's end, as its death does.
+        func die() {
+            client.close()
+            gw_close(worker)
         }
 
         /// Runs the loop for a while and takes what arrived, in order.
@@ -86,6 +93,26 @@ struct KeeperClientTests {
         scene.client.release(key(1))
         scene.client.protect(scene.keeper, as: key(2))
         #expect(scene.run(for: .milliseconds(50)) == [.release([key(1)]), .protect([key(2)])])
+    }
+
+    @Test func `goes without a descriptor that is none`() throws {
+        let scene = try Scene()
+        let closed = dup(scene.keeper)
+        for number in 0..<9 { scene.client.protect(number == 5 ? closed : scene.keeper, as: key(number)) }
+        gw_close(closed)
+        let keys = scene.run(for: .milliseconds(50)).flatMap(\.keys)
+        #expect(keys == (0..<9).filter { $0 != 5 }.map(key))
+        scene.client.protect(scene.keeper, as: key(9))
+        #expect(scene.run(for: .milliseconds(50)) == [.protect([key(9)])])
+    }
+
+    @Test func `arrives when the worker dies with words of the keeper unread`() throws {
+        let scene = try Scene()
+        scene.client.protect(scene.keeper, as: key(1))
+        scene.client.flush(atMost: 0)
+        #expect(DescriptorChannel.send(.letGo, [], to: scene.keeper) > 0)
+        scene.die()
+        #expect(scene.run(for: .milliseconds(1)) == [.protect([key(1)])])
     }
 
     @Test func `arrives whole and in order when the keeper is slow`() throws {

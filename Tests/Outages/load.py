@@ -4,18 +4,20 @@
 
 A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of
 small messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a
-second. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `stop`
-ends it after the transfers that are under way.
+second. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `hit
+TIME` tells that the gateway is killed at that time (seconds since 1970), `stop` ends it after the transfers that are
+under way.
 
 Prints `mark NAME stall MS of KIND, moved BYTES`, and at the end `moved BYTES in COUNT connections, FAILURES failed,
 REFUSED refused`; what failed and how goes to standard error. Exits with 1 if any did. Refused is a connection that is
-reset before its first byte came, or while it is young: a program that connects in the moment in which the gateway dies
-is told so, and a tunnel is protected a tenth of a second after it was opened.
+reset after a hit which found its tunnel less than a tenth of a second old, or not open yet: that is how soon a tunnel is
+protected.
 
 A stall is the longest time for which a connection that waits for bytes got none, or a dialogue no answer.
 """
 
 import argparse
+import collections
 import contextlib
 import hashlib
 import os
@@ -38,9 +40,11 @@ MESSAGE_BYTES = 48
 MESSAGES = 400
 # Seconds between two looks at the clock for those that have nothing to do but wait for their rate.
 TICK = 0.01
-# Seconds from its first byte on for which a connection is young: much more than it takes to protect it, because this
-# program looks at a connection again only when its rate allows it, more than a second later.
-YOUNG = 3.0
+# Seconds after which a tunnel is protected, and seconds that it takes to open one at most: an upload hears nothing of it.
+PROTECTED = 0.1
+OPENING = 1.0
+# Hits that are remembered: a connection hears of the last one, or of the one before while it is busy.
+HITS = 3
 # Failures after which there is no point in going on.
 MOST_FAILURES = 20
 # Seconds without progress after which a connection counts as hanging.
@@ -281,6 +285,8 @@ class Load:
         self.refused = 0
         self.worst = (0.0, "nothing")
         self.is_ending = False
+        # When the gateway was killed, as `time.monotonic` tells it.
+        self.hits: collections.deque[float] = collections.deque(maxlen=HITS)
 
     def stalled(self, seconds: float, kind: str) -> None:
         self.worst = max(self.worst, (seconds, kind))
@@ -303,12 +309,17 @@ class Load:
     def fail(self, transfer: Transfer, error: Exception) -> None:
         self.failures += 1
         self.is_ending = self.is_ending or self.failures >= MOST_FAILURES
-        age = time.monotonic() - transfer.began
-        print(f"{transfer.kind} of {transfer.size} bytes, {age:.1f} s old: {error}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        heard = "nothing heard" if transfer.heard is None else f"first byte {now - transfer.heard:.3f} s ago"
+        hits = ", ".join(f"{now - hit:.3f}" for hit in self.hits)
+        print(
+            f"{transfer.kind} of {transfer.size} bytes, {now - transfer.began:.3f} s old, {heard}, hits {hits or 'none'}"
+            f"{' s ago' if hits else ''}: {error}", file=sys.stderr, flush=True)
         self.close(transfer)
 
     def reset(self, transfer: Transfer, error: OSError) -> None:
-        if transfer.heard is not None and time.monotonic() - transfer.heard > YOUNG:
+        opened = transfer.began + OPENING if transfer.heard is None else transfer.heard
+        if not any(transfer.began - OPENING < hit < opened + PROTECTED for hit in self.hits):
             return self.fail(transfer, error)
         self.refused += 1
         return self.close(transfer)
@@ -352,6 +363,8 @@ class Load:
                     seconds, kind = max((seconds, kind), (time.monotonic() - transfer.waiting, transfer.kind))
             print(f"mark {words[1]} stall {seconds * 1000:.0f} ms of {kind}, moved {self.moved}", flush=True)
             self.worst = (0.0, "nothing")
+        elif words[:1] == ["hit"]:
+            self.hits.append(time.monotonic() - (time.time() - float(words[1])))
         elif words[:1] == ["stop"]:
             self.is_ending = True
 

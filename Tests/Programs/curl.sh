@@ -93,7 +93,7 @@ stalled_reader() {
     await_line stalled '^stalled'
     fetch 20000000 "http://127.0.0.1:$forward_port/bytes/20000000"
     for name in gateway endpoint; do
-        kibibytes=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/${started[$name]}/status")
+        kibibytes=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$(worker "$name")/status")
         ((kibibytes < 256 * 1024)) || fail "the $name took $((kibibytes / 1024)) MiB"
     done
 }

@@ -59,13 +59,20 @@ public final class StreamListener: FileDescriptorHandler, TimerHandler {
     public convenience init(
         adopting descriptor: Int32, path: String? = nil, on loop: EventLoop, handler: any StreamListenerHandler
     ) {
-        var local = gw_address.none
-        // The pointer is used during the call only.
-        let result = unsafe gw_local_address(descriptor, &local)
         self.init(
-            descriptor, localAddress: path == nil && result >= 0 ? local.networkAddress : nil, path: path, on: loop,
+            descriptor, localAddress: path == nil ? Self.address(of: descriptor) : nil, path: path, on: loop,
             handler: handler)
     }
+
+    /// The address of a socket on which another process listened before; nil when it has none.
+    public static func address(of descriptor: Int32) -> NetworkAddress? {
+        var local = gw_address.none
+        // The pointer is used during the call only.
+        return unsafe gw_local_address(descriptor, &local) >= 0 ? local.networkAddress : nil
+    }
+
+    /// Closes a socket on which another process listened before, and nobody is to listen any more.
+    public static func close(left descriptor: Int32) { gw_close(descriptor) }
 
     private init(
         _ descriptor: Int32, localAddress: NetworkAddress?, path: String?, on loop: EventLoop,

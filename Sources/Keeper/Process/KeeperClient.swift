@@ -74,25 +74,41 @@ public final class KeeperClient: TimerHandler {
     private func flush() -> Bool {
         while !releasing.isEmpty {
             let batch = Array(releasing.prefix(KeeperMessage.mostKeys))
-            guard send(.release(batch), []) else { return false }
+            // The keeper is gone when this is refused, and its copies with it.
+            guard send(.release(batch), []) != .later else { return false }
             releasing.removeFirst(batch.count)
         }
         while !protecting.isEmpty {
             let batch = protecting.prefix(KeeperMessage.mostKeys)
-            guard send(.protect(batch.map(\.key)), batch.map(\.descriptor)) else { return false }
+            guard send(batch) != .later else { return false }
             sent.formUnion(batch.map(\.key))
             protecting.removeFirst(batch.count)
         }
         return true
     }
 
-    private func send(_ message: KeeperMessage, _ descriptors: [Int32]) -> Bool {
+    private enum Outcome {
+        case sent
+        case later
+        case refused
+    }
+
+    /// Sends a batch. The system refuses one as a whole when a single descriptor in it is none: the others go without that one.
+    private func send(_ batch: ArraySlice<(key: DescriptorKey, descriptor: Int32)>) -> Outcome {
+        let outcome = send(.protect(batch.map(\.key)), batch.map(\.descriptor))
+        guard outcome == .refused, batch.count > 1 else { return outcome }
+        let middle = batch.startIndex + batch.count / 2
+        // What has gone twice is held once.
+        guard send(batch[..<middle]) != .later else { return .later }
+        return send(batch[middle...])
+    }
+
+    private func send(_ message: KeeperMessage, _ descriptors: [Int32]) -> Outcome {
         let result = DescriptorChannel.send(message, descriptors, to: descriptor)
-        guard result < 0 else { return true }
-        // Whatever else it is, the keeper is gone or a descriptor is none; there is nothing to come back for.
-        guard [EAGAIN, ETOOMANYREFS, ENOBUFS, ENOMEM].contains(Int32(-result)) else { return true }
+        guard result < 0 else { return .sent }
+        guard [EAGAIN, ETOOMANYREFS, ENOBUFS, ENOMEM].contains(Int32(-result)) else { return .refused }
         arm(at: loop.now + Self.retryTime)
-        return false
+        return .later
     }
 
     private func arm(at deadline: Instant) {

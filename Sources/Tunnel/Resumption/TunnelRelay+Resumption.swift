@@ -7,10 +7,11 @@ extension TunnelRelay {
     /// Longest time that a gateway keeps a tunnel whose id its client perhaps never learned, because the answer was lost.
     public static let unconfirmedLinger = Interval.seconds(120)
 
-    /// The name and the generation of a tunnel that outlives its connection; nil for every other.
-    public func resumption(of id: TunnelID) -> (id: ResumptionID, generation: UInt64)? {
+    /// What is agreed on a tunnel that outlives its connection: its name, how often it was resumed, and how long the gateway keeps
+    /// it; nil for every other.
+    public func resumption(of id: TunnelID) -> (id: ResumptionID, generation: UInt64, linger: Interval)? {
         guard let attachment = sessions[id]?.attachment else { return nil }
-        return (attachment.id, attachment.generation)
+        return (attachment.id, attachment.generation, attachment.linger)
     }
 
     /// Where a tunnel leads; nil when the request could not be understood, or the tunnel is gone.

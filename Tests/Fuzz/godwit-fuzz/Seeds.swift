@@ -21,7 +21,7 @@ extension FuzzTarget {
         case .configuration: configurationSeeds
         case .invites: inviteSeeds.map { Array($0.utf8) }
         case .control:
-            ["status json\n", "open ::1 22\nabc", "open build.internal 22\n", "outcome 7\n"].map {
+            ["status json\n", "open ::1 22\n", "open build.internal 22\n", "rebind\n"].map {
                 [5] + Array($0.utf8)
             }
         }

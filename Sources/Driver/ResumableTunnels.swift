@@ -1,0 +1,58 @@
+import Primitives
+public import Tunnel
+
+/// Which tunnels of one connection can be resumed, by their names, from the grant until nothing is owed any more.
+///
+/// A tunnel whose TCP has ended in order lives on until its peer has reported everything.
+public struct ResumableTunnels {
+    private let relay: TunnelRelay
+    private var names: [TunnelID: ResumptionID] = [:]
+    /// Tunnels whose TCP is closed.
+    private var closing: Set<TunnelID> = []
+
+    /// No tunnels yet.
+    public init(of relay: TunnelRelay) { self.relay = relay }
+
+    /// Whether a tunnel's TCP is there.
+    public enum Stage: Hashable, Sendable {
+        /// It is.
+        case open
+        /// It has ended; what the peer has not reported is owed still.
+        case closing
+    }
+
+    /// A tunnel was granted a name, or was resumed.
+    public mutating func insert(_ id: TunnelID, _ name: ResumptionID, _ stage: Stage = .open) {
+        names[id] = name
+        if stage == .closing { closing.insert(id) }
+    }
+
+    /// The name of a tunnel.
+    public subscript(id: TunnelID) -> ResumptionID? { names[id] }
+
+    /// Whether a tunnel has a name but no TCP any more.
+    public func isClosing(_ id: TunnelID) -> Bool { closing.contains(id) }
+
+    /// TCP is about to end in order: `protection` notes what is owed.
+    public mutating func willClose(_ id: TunnelID, _ protection: TunnelProtection?) {
+        guard let name = names[id] else { return }
+        closing.insert(id)
+        guard let ring = relay.ring(of: id), let delivered = relay.delivered(of: id) else { return }
+        protection?.willClose(name, readEnd: ring.end, written: delivered)
+    }
+
+    /// A tunnel is over, or has left; its name.
+    @discardableResult
+    public mutating func remove(_ id: TunnelID) -> ResumptionID? {
+        closing.remove(id)
+        return names.removeValue(forKey: id)
+    }
+
+    /// Removes tunnels to which nothing is owed any more; their names.
+    public mutating func removeSettled() -> [ResumptionID] {
+        closing.filter { relay.resumption(of: $0) == nil }.compactMap { remove($0) }
+    }
+
+    /// Removes all of them; their names.
+    public mutating func removeAll() -> [ResumptionID] { Array(names.keys).compactMap { remove($0) } }
+}
