@@ -18,11 +18,16 @@ struct Backoff: Equatable {
         if lifetime >= Self.stability { failures = 0 }
     }
 
-    /// The wait before the next attempt, between half and all of what the failures so far ask for.
-    mutating func next(using generator: inout some RandomNumberGenerator) -> Interval {
+    /// The longest wait while programs wait for the gateway.
+    static let longestAwaited = Interval.milliseconds(250)
+
+    /// The wait before the next attempt, between half and all of what the failures so far ask for, but not more than `longest`.
+    mutating func next(
+        atMost longest: Interval = Self.longest, using generator: inout some RandomNumberGenerator
+    ) -> Interval {
         defer { failures += 1 }
         guard failures > 0 else { return .zero }
-        let full = min(Self.first * (1 << Int64(min(failures - 1, 16))), Self.longest)
+        let full = min(Self.first * (1 << Int64(min(failures - 1, 16))), longest)
         let half = full.nanoseconds / 2
         return .nanoseconds(half + Int64.random(in: 0...half, using: &generator))
     }

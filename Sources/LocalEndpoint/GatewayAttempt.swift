@@ -13,6 +13,8 @@ struct GatewayAttempt {
     var invite: Invite
     /// The address that is tried.
     var address: NetworkAddress
+    /// How often it was tried before, and nothing was heard: each time over another link, where there are several.
+    var turn = 0
 }
 
 extension GatewayAttempt {
@@ -21,7 +23,7 @@ extension GatewayAttempt {
 
     /// Starts to connect, with an endpoint and a socket of its own: what another attempt leaves behind cannot disturb it.
     func start(link: GatewayLink) throws -> LinkSession {
-        let (bound, mtu) = try link.paths.firstSocket(toward: address)
+        let (bound, mtu) = try link.paths.firstSocket(toward: address, turn: turn)
         var transport = TransportConfiguration.forTunnels
         transport.handshakeTimeout = Self.handshakeLimit
         // A gateway inside of a private network has its other address there, too; one on the internet sends nobody inside.

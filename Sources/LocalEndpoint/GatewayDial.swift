@@ -5,21 +5,27 @@ import Primitives
 import QUIC
 import TLS
 
-/// Reaches one gateway: resolves its name and races handshakes with its addresses (RFC 8305), a new one every 250 ms.
+/// Reaches one gateway: resolves its name and races handshakes with its addresses (RFC 8305), a new one every 250 ms; again and
+/// again and over one link after the other, while programs wait.
 ///
 /// The link hears of exactly one outcome, and never before `start` has returned.
 final class GatewayDial: ResolutionHandler, TimerHandler {
     let invite: Invite
     private unowned let link: GatewayLink
-    private var race = HappyEyeballs()
+    private var race: HappyEyeballs
     private var resolution: Resolution?
     private var attempts: [HappyEyeballs.AttemptID: LinkSession] = [:]
+    /// How often each address was tried.
+    private var tries: [NetworkAddress: Int] = [:]
     private var failure: LinkFailure?
     private var timer: TimerHandle?
 
     init(_ invite: Invite, link: GatewayLink) {
         self.invite = invite
         self.link = link
+        var parameters = HappyEyeballs.Parameters()
+        parameters.persistence = link.isAwaited ? .whileSilent : .once
+        race = HappyEyeballs(parameters: parameters)
     }
 
     func start(_ resolver: Resolver) {
@@ -91,7 +97,9 @@ final class GatewayDial: ResolutionHandler, TimerHandler {
     private func perform() {
         while let action = race.nextAction() {
             switch action {
-            case .connect(let id, let address): connect(id, GatewayAttempt(invite: invite, address: address))
+            case .connect(let id, let address):
+                connect(id, GatewayAttempt(invite: invite, address: address, turn: tries[address, default: 0]))
+                tries[address, default: 0] += 1
             case .cancel(let id):
                 if let session = attempts.removeValue(forKey: id) { link.discard(session) }
             case .succeeded(let id):

@@ -10,11 +10,17 @@ struct Outage {
     /// The first report of an outage; further ones come each time it has lasted twice as long.
     static let firstReport = Interval.seconds(10)
 
+    /// For so long the gateway is asked a few times a second: what programs wait for is to go on as soon as the network does, and
+    /// a network that swallows everything does not tell when it ends to. After that it is asked every few seconds.
+    static let hope = Interval.seconds(150)
+
     /// How long a gateway that cannot go on with a tunnel now is left alone.
     static let pause = Interval.milliseconds(500)
 
     /// When the tunnels lost their connection; nil while there is none that waits.
     var began: Instant?
+    /// When there was last a reason to think that the gateway can be reached again soon.
+    var lastHope = Instant.origin
     /// When the next report is due.
     var nextReport = Instant.origin
     /// Tunnels that wait for the gateway's answer.
@@ -35,7 +41,8 @@ extension GatewayLink: TunnelHoldOwner {
         held.hold(tunnel, side, for: tunnel.linger, note)
         if outage.began == nil {
             // It began when the gateway was heard for the last time.
-            outage = Outage(began: session.lastContact, nextReport: session.lastContact + Outage.firstReport)
+            outage = Outage(
+                began: session.lastContact, lastHope: loop.now, nextReport: session.lastContact + Outage.firstReport)
             armOutage(at: max(outage.nextReport, loop.now))
         }
         // Where another connection is up, the tunnels go on there at the end of this turn.

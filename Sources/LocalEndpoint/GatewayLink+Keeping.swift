@@ -40,7 +40,7 @@ extension GatewayLink {
         }
         held.hold(tunnel, recovered.side, for: tunnel.linger, TunnelNote(gateway: gateway))
         guard outage.began == nil else { return }
-        outage = Outage(began: loop.now, nextReport: loop.now + Outage.firstReport)
+        outage = Outage(began: loop.now, lastHope: loop.now, nextReport: loop.now + Outage.firstReport)
         armOutage(at: outage.nextReport)
     }
 

@@ -15,6 +15,7 @@ extension GatewayLink: PathContextOwner {
 
     /// A gateway that could not be reached may be reachable now.
     func networkAppeared() {
+        outage.lastHope = loop.now
         switch state {
         case .waiting: retryAtOnce()
         case .dialling(let dial):

@@ -99,6 +99,8 @@ final class GatewayLink: TimerHandler {
     private var tokens: [Invite: [UInt8]] = [:]
     private(set) var reconnects = 0
     private(set) var lastFailure: LinkFailure?
+    /// What was last said of a gateway that cannot be reached: it is not said again until something else is so.
+    private var toldFailure: LinkFailure?
 
     init(
         _ invites: [Invite], paths: LocalConfiguration.Paths = .init(), on loop: EventLoop, log: Logger,
@@ -187,6 +189,9 @@ final class GatewayLink: TimerHandler {
         for session in sessions { session.withdraw(applicant) }
     }
 
+    /// Whether programs wait for the gateway, and not for so long yet that it hardly comes back in the next second.
+    var isAwaited: Bool { !waiting.isEmpty || (outage.began != nil && loop.now - outage.lastHope < Outage.hope) }
+
     private func armWaitTimer() {
         if let waitTimer { loop.arm(waitTimer, at: waiting.first?.deadline) }
     }
@@ -237,6 +242,7 @@ final class GatewayLink: TimerHandler {
         current = invites.firstIndex(of: session.attempt.invite) ?? current
         roundFailure = nil
         lastFailure = nil
+        toldFailure = nil
         log.notice("connected", metadata: ["gateway": "\(session.attempt.address)"])
         let ready = waiting
         waiting = []
@@ -262,12 +268,14 @@ final class GatewayLink: TimerHandler {
             return self.dial()
         }
         state = .waiting
-        armRetry(backoff.next(using: &generator))
-        if wasEverEstablished {
-            log.warning("no gateway: \(failure.sentence)")
-        } else {
-            owner.linkFailedAtFirst(failure)
-        }
+        armRetry(nextPause())
+        guard wasEverEstablished else { return owner.linkFailedAtFirst(failure) }
+        if failure != toldFailure { log.warning("no gateway: \(failure.sentence)") }
+        toldFailure = failure
+    }
+
+    private func nextPause() -> Interval {
+        backoff.next(atMost: isAwaited ? Backoff.longestAwaited : Backoff.longest, using: &generator)
     }
 
     func retryAtOnce() { armRetry(.zero) }
@@ -342,7 +350,7 @@ final class GatewayLink: TimerHandler {
         }
         state = .waiting
         backoff.lost(after: session.established.map { loop.now - $0 } ?? .zero)
-        armRetry(backoff.next(using: &generator))
+        armRetry(nextPause())
     }
 
     /// Lets go of a connection; its socket is closed once it had the time to say so.

@@ -32,7 +32,9 @@ final class LocalListeners {
             do throws(SystemError) { try open() } catch { failures.append(error) }
         }
         for forward in configuration.forwards where !forwards.contains(where: { $0.configuration == forward }) {
-            attempt { () throws(SystemError) in forwards.append(try ForwardListener(forward, link: link, sockets: sockets)) }
+            attempt { () throws(SystemError) in
+                forwards.append(try ForwardListener(forward, link: link, sockets: sockets))
+            }
         }
         for (kind, wanted) in [(ProxyListener.Kind.socks, configuration.socks), (.http, configuration.http)] {
             for proxy in wanted where !proxies.contains(where: { $0.kind == kind && $0.configuration == proxy }) {

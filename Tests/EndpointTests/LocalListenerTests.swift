@@ -22,7 +22,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ForwardListener(Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+        let listener = try ForwardListener(
+            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("over the sea"))
         #expect(bench.run { program.text == "over the sea" })
         try program.stream?.shutdownWrite()
@@ -36,7 +37,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ForwardListener(Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+        let listener = try ForwardListener(
+            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress)
         for round in 1...3 {
             program.send([UInt8(round)])
@@ -50,7 +52,8 @@ struct LocalListenerTests {
     func refused() throws {
         let bench = try Bench()
         bench.link.start()
-        let listener = try ForwardListener(Self.forward(to: try bench.deadPort()), link: bench.link, sockets: bench.sockets)
+        let listener = try ForwardListener(
+            Self.forward(to: try bench.deadPort()), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("x"))
         #expect(bench.run { program.isBroken || program.hasEnded })
         #expect(program.isBroken && !program.hasEnded)
@@ -61,7 +64,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ForwardListener(Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+        let listener = try ForwardListener(
+            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("x"))
         #expect(bench.run { program.text == "x" })
         program.stream?.abort()
@@ -73,7 +77,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ProxyListener(.socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+        let listener = try ProxyListener(
+            .socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: Self.connect(to: echo.port) + bytes("early"))
         #expect(bench.run { program.text.hasSuffix("early") })
         #expect(program.received.starts(with: [5, 0, 5, 0]))
@@ -83,7 +88,8 @@ struct LocalListenerTests {
     func socksRefused() throws {
         let bench = try Bench()
         bench.link.start()
-        let listener = try ProxyListener(.socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+        let listener = try ProxyListener(
+            .socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: Self.connect(to: try bench.deadPort()))
         #expect(bench.run { program.hasEnded || program.isBroken })
         #expect(program.received.starts(with: [5, 0, 5, 5]))
@@ -95,7 +101,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let (echo, dead) = (try bench.echo(), try bench.deadPort())
-        let listener = try ProxyListener(.http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+        let listener = try ProxyListener(
+            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
         func request(_ port: UInt16) -> [UInt8] {
             bytes("CONNECT 127.0.0.1:\(port) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
         }
@@ -115,7 +122,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ProxyListener(.http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+        let listener = try ProxyListener(
+            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
         let address = "127.0.0.1:\(echo.port)"
         let head = "POST http://\(address)/a HTTP/1.1\r\nHost: \(address)\r\nContent-Length: 6\r\n\r\n"
         let program = try bench.program(to: listener.localAddress, sends: bytes(head + "abc"))
@@ -134,7 +142,8 @@ struct LocalListenerTests {
         let bench = try Bench()
         bench.link.start()
         let echo = try bench.echo()
-        let listener = try ProxyListener(.http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+        let listener = try ProxyListener(
+            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
         let address = "127.0.0.1:\(echo.port)"
         let head = "POST http://\(address)/ HTTP/1.1\r\nHost: \(address)\r\nTransfer-Encoding: chunked\r\n\r\n"
         let program = try bench.program(to: listener.localAddress, sends: bytes(head))

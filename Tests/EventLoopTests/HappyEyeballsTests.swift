@@ -37,6 +37,7 @@ struct HappyEyeballsTests {
 
     struct Scenario: Sendable, CustomTestStringConvertible {
         var testDescription: String
+        var persistence = HappyEyeballs.Persistence.once
         var steps: [Step]
     }
 
@@ -119,11 +120,36 @@ struct HappyEyeballsTests {
                 Step(750, .time, [connect(3, v4(2))], next: 1000),
                 Step(1000, .time, [connect(4, v6(3))]),
             ]),
+        Scenario(
+            testDescription: "silent addresses are asked again in turns, and no more when one attempt has failed",
+            persistence: .whileSilent,
+            steps: [
+                Step(0, .resolved(.ipv6, [v6(1)]), [connect(0, v6(1))], next: 250),
+                Step(0, .resolved(.ipv4, [v4(1)]), [], next: 250),
+                Step(250, .time, [connect(1, v4(1))], next: 500),
+                Step(500, .time, [connect(2, v6(1))], next: 750),
+                Step(750, .time, [connect(3, v4(1))], next: 1000),
+                Step(800, .failed(0), [.cancel(.init(2)), connect(4, v4(1))], next: 1050),
+                Step(1050, .time, [connect(5, v4(1))], next: 1300),
+                Step(1100, .failed(1), [.cancel(.init(3)), .cancel(.init(4)), .cancel(.init(5)), .failed]),
+                Step(1300, .time, []),
+            ]),
+        Scenario(
+            testDescription: "a repetition that is answered wins over the attempt that it repeats",
+            persistence: .whileSilent,
+            steps: [
+                Step(0, .resolved(.ipv6, []), []),
+                Step(0, .resolved(.ipv4, [v4(1)]), [connect(0, v4(1))], next: 250),
+                Step(250, .time, [connect(1, v4(1))], next: 500),
+                Step(300, .succeeded(1), [.cancel(.init(0)), .succeeded(.init(1))]),
+            ]),
     ]
 
     @Test("tables", arguments: scenarios)
     func table(scenario: Scenario) {
-        var machine = HappyEyeballs()
+        var parameters = HappyEyeballs.Parameters()
+        parameters.persistence = scenario.persistence
+        var machine = HappyEyeballs(parameters: parameters)
         for (index, step) in scenario.steps.enumerated() {
             let now = Instant(nanoseconds: step.at * 1_000_000)
             switch step.input {
@@ -157,6 +183,29 @@ struct HappyEyeballsTests {
         }
         #expect(attempts == HappyEyeballs.maximumAttempts)
         #expect(hasFailed)
+    }
+
+    @Test("silence is not asked without end")
+    func silence() {
+        var parameters = HappyEyeballs.Parameters()
+        parameters.persistence = .whileSilent
+        var machine = HappyEyeballs(parameters: parameters)
+        machine.resolved(.ipv6, to: [], at: .origin)
+        machine.resolved(.ipv4, to: [Self.v4(1)], at: .origin)
+        var attempts: [HappyEyeballs.AttemptID] = []
+        var now = Instant.origin
+        while let deadline = machine.nextDeadline {
+            now = deadline
+            while case .connect(let id, _)? = machine.nextAction() { attempts.append(id) }
+            machine.deadlineReached(at: now)
+        }
+        while case .connect(let id, _)? = machine.nextAction() { attempts.append(id) }
+        #expect(attempts.count == HappyEyeballs.maximumAttempts)
+        machine.attemptFailed(attempts[0], at: now)
+        var actions: [Action] = []
+        while let action = machine.nextAction() { actions.append(action) }
+        #expect(actions.last == .failed)
+        #expect(actions.count == HappyEyeballs.maximumAttempts)
     }
 
     @Test("with every order of events exactly one outcome comes out", arguments: 1...200 as ClosedRange<UInt64>)

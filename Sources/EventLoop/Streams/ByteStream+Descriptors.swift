@@ -35,7 +35,9 @@ extension ByteStream {
             // The pointers are used during the calls only.
             let accepted = unsafe gw_accept(listener, &peer)
             guard accepted >= 0 else { continue }
-            if unsafe gw_local_address(dialler, &own) >= 0, own.networkAddress == peer.networkAddress { return accepted }
+            if unsafe gw_local_address(dialler, &own) >= 0, own.networkAddress == peer.networkAddress {
+                return accepted
+            }
             gw_close(accepted)
         }
         return nil

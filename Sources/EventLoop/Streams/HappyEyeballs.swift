@@ -20,9 +20,20 @@ public struct HappyEyeballs: Sendable {
         public var resolutionDelay = Interval.milliseconds(50)
         /// How long an attempt has before the next one starts beside it (Connection Attempt Delay).
         public var attemptDelay = Interval.milliseconds(250)
+        /// Whether silence is an answer.
+        public var persistence = Persistence.once
 
         /// The recommended values.
         public init() {}
+    }
+
+    /// How often an address is tried.
+    public enum Persistence: Hashable, Sendable {
+        /// Once: each attempt asks again by itself, more and more seldom.
+        case once
+        /// With a further attempt each time that it is its turn, until one of them fails: when a network that swallows
+        /// everything comes back, the next attempt is never far away.
+        case whileSilent
     }
 
     /// Names an attempt.
@@ -59,7 +70,9 @@ public struct HappyEyeballs: Sendable {
     private var state = State.resolving
     private var awaited: Set<IPAddress.Family>
     private var waiting: [IPAddress.Family: [NetworkAddress]] = [:]
-    private var underWay: [AttemptID] = []
+    private var underWay: [(id: AttemptID, address: NetworkAddress)] = []
+    /// Addresses from which nothing was heard, those to be asked again first.
+    private var silent: [NetworkAddress] = []
     private var attemptCount = 0
     /// The family whose turn it is.
     private var turn = IPAddress.Family.ipv6
@@ -77,7 +90,7 @@ public struct HappyEyeballs: Sendable {
         switch state {
         case .resolving, .finished: nil
         case .delaying(let until): until
-        case .racing(let next): hasWaiting ? next : nil
+        case .racing(let next): hasWaiting || mayRepeat ? next : nil
         }
     }
 
@@ -107,9 +120,9 @@ public struct HappyEyeballs: Sendable {
 
     /// An attempt's connection is established.
     public mutating func attemptSucceeded(_ attempt: AttemptID) {
-        guard case .racing = state, underWay.contains(attempt) else { return }
+        guard case .racing = state, underWay.contains(where: { $0.id == attempt }) else { return }
         // RFC 8305 §5: one connection is kept, all other attempts are given up.
-        actions += underWay.filter { $0 != attempt }.map { .cancel($0) }
+        actions += underWay.map(\.id).filter { $0 != attempt }.map { .cancel($0) }
         actions.append(.succeeded(attempt))
         underWay = []
         state = .finished
@@ -117,8 +130,12 @@ public struct HappyEyeballs: Sendable {
 
     /// An attempt has failed.
     public mutating func attemptFailed(_ attempt: AttemptID, at now: Instant) {
-        guard case .racing = state, let index = underWay.firstIndex(of: attempt) else { return }
-        underWay.remove(at: index)
+        guard case .racing = state, let index = underWay.firstIndex(where: { $0.id == attempt }) else { return }
+        let address = underWay.remove(at: index).address
+        silent.removeAll { $0 == address }
+        // What one attempt has found out goes for its repetitions.
+        actions += underWay.filter { $0.address == address }.map { .cancel($0.id) }
+        underWay.removeAll { $0.address == address }
         advance(at: now)
     }
 
@@ -126,7 +143,7 @@ public struct HappyEyeballs: Sendable {
     public mutating func deadlineReached(at now: Instant) {
         switch state {
         case .delaying(let until) where until <= now: race(at: now)
-        case .racing(let next) where next <= now && hasWaiting: advance(at: now)
+        case .racing(let next) where next <= now && (hasWaiting || mayRepeat): advance(at: now)
         case .resolving, .delaying, .racing, .finished: break
         }
     }
@@ -134,6 +151,10 @@ public struct HappyEyeballs: Sendable {
     // MARK: The machine
 
     private var hasWaiting: Bool { waiting.values.contains { !$0.isEmpty } }
+
+    private var mayRepeat: Bool {
+        parameters.persistence == .whileSilent && !silent.isEmpty && attemptCount < Self.maximumAttempts
+    }
 
     private mutating func startOrWait(after family: IPAddress.Family, at now: Instant) {
         guard hasWaiting else {
@@ -155,13 +176,14 @@ public struct HappyEyeballs: Sendable {
 
     /// Starts the next attempt; without one, fails as soon as nothing can come any more.
     private mutating func advance(at now: Instant) {
-        guard let address = takeNextAddress() else {
+        guard let address = takeNextAddress() ?? takeSilentAddress() else {
             if underWay.isEmpty, awaited.isEmpty { fail() }
             return
         }
         let attempt = AttemptID(attemptCount)
         attemptCount += 1
-        underWay.append(attempt)
+        underWay.append((attempt, address))
+        silent.append(address)
         actions.append(.connect(attempt, address))
         state = .racing(next: now + parameters.attemptDelay)
     }
@@ -178,6 +200,8 @@ public struct HappyEyeballs: Sendable {
         }
         return nil
     }
+
+    private mutating func takeSilentAddress() -> NetworkAddress? { mayRepeat ? silent.removeFirst() : nil }
 
     private mutating func fail() {
         state = .finished

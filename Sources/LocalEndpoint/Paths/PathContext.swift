@@ -120,21 +120,36 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
         return try BoundDatagramSocket(link)
     }
 
-    /// The first socket of a connection, bound to where the routing table would send from, and the MTU there.
+    /// The first socket of a connection, bound to where the routing table would send from, and the MTU there; at each further
+    /// turn to another link that may lead to the gateway.
     ///
     /// Where the address cannot be bound, or the links are not known, it is bound to nothing: then the routing table
     /// chooses for each datagram, and a change of the network goes unnoticed until it is heard of.
-    func firstSocket(toward remote: NetworkAddress) throws(SystemError) -> (socket: BoundDatagramSocket, mtu: Int) {
+    func firstSocket(
+        toward remote: NetworkAddress, turn: Int
+    ) throws(SystemError) -> (socket: BoundDatagramSocket, mtu: Int) {
         monitor?.remote = remote.ip
         let route = try NetworkInterface.route(to: remote)
-        if let link = links.first(where: { $0.address == route.local.ip }) {
+        if let first = links.first(where: { $0.address == route.local.ip }) {
+            let choice = [first] + others(than: first, toward: remote.ip)
+            let link = choice[turn % choice.count]
             do throws(SystemError) {
-                return (try openSocket(link, toward: remote), route.mtu)
+                return (try openSocket(link, toward: remote), link == first ? route.mtu : link.mtu)
             } catch {
                 log.info("the socket toward the gateway is bound to no address: \(error)")
             }
         }
         return (try BoundDatagramSocket(NetworkAddress(.unspecified(remote.ip.family), port: 0)), route.mtu)
+    }
+
+    /// Addresses of other interfaces from which the gateway may be reached.
+    private func others(than first: LinkAddress, toward remote: IPAddress) -> [LinkAddress] {
+        guard !isOwn(remote) else { return [] }
+        return links.filter { link in
+            link.isUsable && link.routeMetric != nil && link.interface != first.interface
+                && link.address.family == remote.family
+                && !configuration.ignore.contains { $0.matches(link.interface) }
+        }
     }
 
     private func isOwn(_ address: IPAddress) -> Bool {
