@@ -13,7 +13,7 @@ struct GatewayAttempt {
     var invite: Invite
     /// The address that is tried.
     var address: NetworkAddress
-    /// How often it was tried before, and nothing was heard: each time over another link, where there are several.
+    /// How often it was tried before, and nothing was heard: now and then another link has its turn.
     var turn = 0
 }
 

@@ -6,7 +6,7 @@ import QUIC
 import TLS
 
 /// Reaches one gateway: resolves its name and races handshakes with its addresses (RFC 8305), a new one every 250 ms; again and
-/// again and over one link after the other, while programs wait.
+/// again, and now and then over another link, while programs wait.
 ///
 /// The link hears of exactly one outcome, and never before `start` has returned.
 final class GatewayDial: ResolutionHandler, TimerHandler {

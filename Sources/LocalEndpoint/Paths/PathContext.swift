@@ -120,8 +120,11 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
         return try BoundDatagramSocket(link)
     }
 
-    /// The first socket of a connection, bound to where the routing table would send from, and the MTU there; at each further
-    /// turn to another link that may lead to the gateway.
+    /// Of so many turns one goes to a link that is not the system's choice.
+    private static let turnsBetweenOthers = 4
+
+    /// The first socket of a connection, bound to where the routing table would send from, and the MTU there; now and then to
+    /// another link that may lead to the gateway, when this is not the first turn.
     ///
     /// Where the address cannot be bound, or the links are not known, it is bound to nothing: then the routing table
     /// chooses for each datagram, and a change of the network goes unnoticed until it is heard of.
@@ -131,8 +134,7 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
         monitor?.remote = remote.ip
         let route = try NetworkInterface.route(to: remote)
         if let first = links.first(where: { $0.address == route.local.ip }) {
-            let choice = [first] + others(than: first, toward: remote.ip)
-            let link = choice[turn % choice.count]
+            let link = other(than: first, toward: remote.ip, turn: turn) ?? first
             do throws(SystemError) {
                 return (try openSocket(link, toward: remote), link == first ? route.mtu : link.mtu)
             } catch {
@@ -142,14 +144,16 @@ final class PathContext: LinkMonitorHandler, SuspensionHandler {
         return (try BoundDatagramSocket(NetworkAddress(.unspecified(remote.ip.family), port: 0)), route.mtu)
     }
 
-    /// Addresses of other interfaces from which the gateway may be reached.
-    private func others(than first: LinkAddress, toward remote: IPAddress) -> [LinkAddress] {
-        guard !isOwn(remote) else { return [] }
-        return links.filter { link in
+    /// The link whose turn it is, if that is not the first one.
+    private func other(than first: LinkAddress, toward remote: IPAddress, turn: Int) -> LinkAddress? {
+        let (round, place) = turn.quotientAndRemainder(dividingBy: Self.turnsBetweenOthers)
+        guard place == Self.turnsBetweenOthers - 1, !isOwn(remote) else { return nil }
+        let others = links.filter { link in
             link.isUsable && link.routeMetric != nil && link.interface != first.interface
                 && link.address.family == remote.family
                 && !configuration.ignore.contains { $0.matches(link.interface) }
         }
+        return others.isEmpty ? nil : others[round % others.count]
     }
 
     private func isOwn(_ address: IPAddress) -> Bool {
