@@ -82,11 +82,20 @@ public final class TunnelProtection {
     }
 
     /// The tunnel goes on in another loop, and its bytes in memory of that one's choice.
-    public func left(_ id: ResumptionID, _ ring: ByteRing, _ side: TunnelSide?) {
-        guard records[id] != nil else { return }
+    ///
+    /// - Returns: What that loop is to release once it has protected the tunnel; nil when there is nothing to be released.
+    public func left(_ id: ResumptionID, _ ring: ByteRing, _ side: TunnelSide?) -> DescriptorKey? {
+        guard let record = records.removeValue(forKey: id) else { return nil }
         side?.record = nil
         ring.move(into: nil)
-        ended(id)
+        let isOpen = !record.marks.contains(.closed)
+        record.end()
+        return isOpen ? keeper.handOver(record.key) : nil
+    }
+
+    /// Releases what another loop has left, when the tunnel is protected here.
+    public func release(left key: DescriptorKey?) {
+        if let key { keeper.release(handedOver: key) }
     }
 
     // MARK: - After the death of a process

@@ -219,9 +219,11 @@ extension GatewaySession {
     func claimed(_ id: TunnelID, _ outcome: TunnelClaimOutcome) {
         switch outcome {
         case .found(let tunnel, let side, let note): goOn(id, tunnel, side, note)
-        case .conflict: refuseToResume(id) { server.connectFailed(id, .resumptionRefused) }
-        case .unknown: refuseToResume(id) { server.resumptionUnknown(id) }
-        case .underWay: refuseToResume(id) { server.connectFailed(id, .connectionLimitReached) }
+        case .conflict:
+            refuseToResume(id, "its state is another one") { server.connectFailed(id, .resumptionRefused) }
+        case .unknown: refuseToResume(id, "there is no such tunnel") { server.resumptionUnknown(id) }
+        case .underWay:
+            refuseToResume(id, "it is being opened still") { server.connectFailed(id, .connectionLimitReached) }
         }
         driven.needsService()
     }
@@ -229,6 +231,7 @@ extension GatewaySession {
     private func goOn(_ id: TunnelID, _ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote) {
         guard server.resume(id, from: tunnel) == .resumed else {
             worker.counters.resumptionsRefused += 1
+            worker.log.info("a tunnel does not go on", metadata: ["user": "\(note.user)", "reason": "it has moved on"])
             owners[id] = nil
             return worker.hold(tunnel, side, note)
         }
@@ -240,8 +243,14 @@ extension GatewaySession {
         if let side { relay.attach(side, to: id) }
     }
 
-    private func refuseToResume(_ id: TunnelID, _ answer: () -> Void) {
+    private func refuseToResume(_ id: TunnelID, _ reason: String, _ answer: () -> Void) {
         worker.counters.resumptionsRefused += 1
+        worker.log.info(
+            "a tunnel does not go on",
+            metadata: [
+                "user": "\(owners[id] ?? "-")", "reason": "\(reason)",
+                "destination": "\(server.relay.destination(of: id).map { "\($0)" } ?? "-")",
+            ])
         owners[id] = nil
         answer()
     }

@@ -1,6 +1,7 @@
 import Configuration
 import Driver
 import EventLoop
+import Keeper
 import Logging
 import Primitives
 import Telemetry
@@ -103,38 +104,41 @@ extension GatewayWorker: TunnelHoldOwner {
         switch settle(claim) {
         case .found(let tunnel, let side, let note):
             carriers[tunnel.id] = nil
-            protection?.left(tunnel.id, tunnel.ring, side)
-            outcome = .found(tunnel, side?.surrender(), note)
+            let key = protection?.left(tunnel.id, tunnel.ring, side)
+            outcome = .found(tunnel, side?.surrender(), note, protectedAs: key)
         case .conflict: outcome = .conflict
         case .unknown: outcome = .unknown
         case .underWay: outcome = .underWay
         }
         let answer = TunnelHandover(number: claim.number, outcome: outcome)
         guard !state.directory.post(.handedOver(answer), to: claim.asker),
-            case .found(let tunnel, let remains, let note) = outcome
+            case .found(let tunnel, let remains, let note, let key) = outcome
         else {
             return
         }
         // Nobody is there to take it: it stays.
         let side = remains.map { TunnelSide($0, on: loop) }
-        protect(tunnel, side, note)
+        protect(tunnel, side, note, insteadOf: key)
         hold(tunnel, side, note)
     }
 
-    private func protect(_ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote) {
+    private func protect(
+        _ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote, insteadOf key: DescriptorKey?
+    ) {
         protection?.open(
             tunnel.id, to: tunnel.destination, owner: note.owner, generation: tunnel.generation, ring: tunnel.ring,
             outgoing: tunnel.outgoing, delivered: tunnel.delivered, side)
+        protection?.release(left: key)
     }
 
     /// Another worker's answer.
     func take(over handover: TunnelHandover) {
         let claimant = claims.removeValue(forKey: handover.number)
         switch handover.outcome {
-        case .found(let tunnel, let remains, let note):
+        case .found(let tunnel, let remains, let note, let key):
             state.directory[tunnel.id] = TunnelDirectory.Entry(worker: index, user: note.user)
             let side = remains.map { TunnelSide($0, on: loop) }
-            protect(tunnel, side, note)
+            protect(tunnel, side, note, insteadOf: key)
             guard let claimant else { return hold(tunnel, side, note) }
             answer(claimant, .found(tunnel, side, note))
         case .conflict: if let claimant { answer(claimant, .conflict) }

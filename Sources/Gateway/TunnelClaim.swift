@@ -1,5 +1,6 @@
 import Driver
 import EventLoop
+import Keeper
 import Tunnel
 
 /// A client's wish to go on with a tunnel, on its way to the worker that has the tunnel.
@@ -49,7 +50,8 @@ struct TunnelHandover: @unchecked Sendable {
     var outcome: Outcome
 
     enum Outcome {
-        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote)
+        /// The keeper holds its socket for the worker that had it, until the one that asked has protected it.
+        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote, protectedAs: DescriptorKey?)
         case conflict
         case unknown
         case underWay

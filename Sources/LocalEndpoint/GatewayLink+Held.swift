@@ -66,7 +66,7 @@ extension GatewayLink: TunnelHoldOwner {
     /// The gateway cannot go on with a tunnel: its program got a reset.
     func tunnelLost(_ failure: TunnelFailure) {
         outage.lost += 1
-        log.debug("a tunnel cannot go on: \(failure)")
+        log.info("a tunnel cannot go on: \(failure)")
         tunnelAnswered()
     }
 

@@ -92,7 +92,20 @@ struct KeeperClientTests {
         let scene = try Scene(inherited: [key(1)])
         scene.client.release(key(1))
         scene.client.protect(scene.keeper, as: key(2))
-        #expect(scene.run(for: .milliseconds(50)) == [.release([key(1)]), .protect([key(2)])])
+        #expect(scene.run(for: .milliseconds(50)) == [.protect([key(2)]), .release([key(1)])])
+    }
+
+    @Test func `goes over from one client to another and is held all the time`() throws {
+        let scene = try Scene(inherited: [key(1)])
+        #expect(scene.client.handOver(key(1)) == key(1))
+        scene.client.release(key(1))
+        scene.client.protect(scene.keeper, as: key(2))
+        scene.client.release(handedOver: key(1))
+        // At once, not with the batch.
+        #expect(scene.run(for: .milliseconds(1)) == [.protect([key(2)]), .release([key(1)])])
+        scene.client.protect(scene.keeper, as: key(3))
+        #expect(scene.client.handOver(key(3)) == nil)
+        #expect(scene.run(for: .milliseconds(50)) == [])
     }
 
     @Test func `goes without a descriptor that is none`() throws {

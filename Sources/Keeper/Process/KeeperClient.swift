@@ -61,6 +61,18 @@ public final class KeeperClient: TimerHandler {
         if releasing.count == 1 { arm(at: loop.now) }
     }
 
+    /// Leaves it to another client to release what this one has protected; nil when the keeper does not hold it yet.
+    public func handOver(_ key: DescriptorKey) -> DescriptorKey? {
+        if let place = protecting.firstIndex(where: { $0.key == key }) { protecting.remove(at: place) }
+        return sent.remove(key)
+    }
+
+    /// Releases what another client has protected, once everything is protected that is to be by now.
+    public func release(handedOver key: DescriptorKey) {
+        sent.insert(key)
+        release(key)
+    }
+
     /// Sends everything now and waits for room, for `milliseconds` each time at most. Tells whether everything has gone.
     @discardableResult
     public func flush(atMost milliseconds: Int32) -> Bool {
@@ -72,17 +84,18 @@ public final class KeeperClient: TimerHandler {
 
     /// Sends what there is room for, and comes back for the rest.
     private func flush() -> Bool {
-        while !releasing.isEmpty {
-            let batch = Array(releasing.prefix(KeeperMessage.mostKeys))
-            // The keeper is gone when this is refused, and its copies with it.
-            guard send(.release(batch), []) != .later else { return false }
-            releasing.removeFirst(batch.count)
-        }
+        // A descriptor may go over from one key to another: it is held all the time.
         while !protecting.isEmpty {
             let batch = protecting.prefix(KeeperMessage.mostKeys)
             guard send(batch) != .later else { return false }
             sent.formUnion(batch.map(\.key))
             protecting.removeFirst(batch.count)
+        }
+        while !releasing.isEmpty {
+            let batch = Array(releasing.prefix(KeeperMessage.mostKeys))
+            // The keeper is gone when this is refused, and its copies with it.
+            guard send(.release(batch), []) != .later else { return false }
+            releasing.removeFirst(batch.count)
         }
         return true
     }
