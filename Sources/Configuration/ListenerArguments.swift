@@ -52,7 +52,9 @@ public enum ListenerArgumentError: Error, Hashable, Sendable, CustomStringConver
             case .form(let text, let form): "\"\(text)\" is not of the form \(form)"
             case .bind(let text): "\"\(text)\" is no address to listen on; write 127.0.0.1, [::1], localhost or *"
             case .port(let text): "\"\(text)\" is no port; write 0 to 65535, where 0 lets the system choose"
-            case .destination(let text): "\"\(text)\" is no host and port; write build.internal:22 or [2001:db8::1]:22"
+            case .destination(let text):
+                "\"\(text)\" is no host and port; write build.internal:22 or [2001:db8::1]:22 (names of other scripts in their "
+                    + "xn-- form)"
             }
         return escapingControlCharacters(line)
     }

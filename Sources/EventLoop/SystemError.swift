@@ -90,6 +90,8 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         case (.bind, EACCES): "ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher one"
         case (.bind, EADDRNOTAVAIL): "no interface of this machine has that address"
         case (.bind, EAFNOSUPPORT): "this machine has no support for that address family"
+        case (.bind, ENOENT), (.bind, ENOTDIR): "make the folder first, or choose another path"
+        case (_, ENAMETOOLONG): "a socket's path has at most 107 bytes; choose a shorter one"
         case (.connect, ECONNREFUSED): "nothing listens there"
         case (_, EMFILE), (_, ENFILE): "raise the limit on open files (ulimit -n)"
         case (_, ENETUNREACH), (_, EHOSTUNREACH): "there is no route; check the network"

@@ -80,10 +80,12 @@ final class GatewaySession: ConnectionApplication {
     // MARK: - Who may use the gateway
 
     private func authenticate(_ id: TunnelID, _ credentials: Credentials, at now: Instant) {
-        guard worker.limiter.mayTry(peer.ip, at: now), case .bearer(let text) = credentials,
-            let token = Token(text), let known = worker.state.policy.users.user(for: token)
+        let mayTry = worker.limiter.mayTry(peer.ip, at: now)
+        guard mayTry, case .bearer(let text) = credentials, let token = Token(text),
+            let known = worker.state.policy.users.user(for: token)
         else {
-            worker.limiter.failed(peer.ip, at: now)
+            // What was not looked at is no failure: a source that goes on asking would never get in again.
+            if mayTry { worker.limiter.failed(peer.ip, at: now) }
             worker.counters.authenticationFailures += 1
             worker.log.warning("request without a valid token", metadata: ["client": "\(peer)"])
             server.authenticationFailed(for: id)
@@ -119,7 +121,8 @@ final class GatewaySession: ConnectionApplication {
     func usersChanged() {
         guard let user, worker.state.policy.users.user(named: user) == nil else { return }
         worker.log.info("user removed", metadata: ["user": "\(user)", "client": "\(peer)"])
-        driven.connection.close(errorCode: 0x10c, reason: "the user was removed", at: worker.loop.now)
+        driven.connection.close(
+            errorCode: HTTP3ErrorCode.requestCancelled.rawValue, reason: "the user was removed", at: worker.loop.now)
         driven.needsService()
     }
 

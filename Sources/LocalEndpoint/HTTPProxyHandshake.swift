@@ -40,7 +40,10 @@ public struct HTTPProxyHandshake: Sendable {
             let byte = bytes[taken]
             taken += 1
             head.append(byte)
-            if byte == UInt8(ascii: "\n") {
+            if head.count == 1, !Self.beginsRequest(byte) {
+                // Refused before anything is waited for that will not come.
+                fail(.malformed("this is no HTTP; set the program to an HTTP proxy"))
+            } else if byte == UInt8(ascii: "\n") {
                 lineEnded()
             } else if head.count >= HTTPProxyHandshake.longestHead {
                 fail(
@@ -49,6 +52,11 @@ public struct HTTPProxyHandshake: Sendable {
             }
         }
         return taken
+    }
+
+    /// Whether a request, or an empty line before it, can begin with `byte`; SOCKS and TLS begin otherwise.
+    private static func beginsRequest(_ byte: UInt8) -> Bool {
+        HTTPRequestHead.isTokenCharacter(byte) || byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n")
     }
 
     private mutating func lineEnded() {

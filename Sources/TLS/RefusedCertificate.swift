@@ -13,7 +13,10 @@ struct RefusedCertificate {
         let subject = (certificate?.subject).map { $0.isEmpty ? "without a subject" : $0 } ?? "without a subject"
         let what = "the peer's certificate (\(subject))"
         guard !isPinned else {
-            return TLSError(.pinMismatch, alert: alert, "\(what) has another public key than the pinned one")
+            return TLSError(
+                .pinMismatch, alert: alert,
+                "\(what) has another public key than the pinned one; if the key was replaced, ask for an invite with the new pin"
+            )
         }
         switch code {
         case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -27,11 +30,16 @@ struct RefusedCertificate {
                 "\(what) is valid only from \(Self.time(certificate?.notBefore)) on, and this machine's clock says "
                     + "\(Self.time(time)); set the clock if it is behind")
         case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
-            return TLSError(.hostNameMismatch, alert: alert, "\(what) is not for \(expectedName.debugDescription)")
+            return TLSError(
+                .hostNameMismatch, alert: alert,
+                "\(what) is not for \(expectedName.debugDescription); use a name that it is for, or an invite with the pin of its key"
+            )
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
             X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
             X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED:
-            return TLSError(.unknownAuthority, alert: alert, "\(what) is not signed by an authority trusted here")
+            return TLSError(
+                .unknownAuthority, alert: alert,
+                "\(what) is not signed by an authority trusted here; an invite with the pin of its key needs none")
         default:
             return TLSError(.certificateInvalid, alert: alert, "\(what) does not verify: \(explanation)")
         }

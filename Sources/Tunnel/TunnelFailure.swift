@@ -66,6 +66,8 @@ extension TunnelFailure {
         var socksReply: SOCKSReply
         /// How a human is told, before the destination.
         var sentence: String
+        /// What the human can do.
+        var advice: String
     }
 
     var row: Row {
@@ -73,79 +75,98 @@ extension TunnelFailure {
         case .connectionRefused:
             Row(
                 proxyStatus: "connection_refused", status: 502, localStatus: 502, socksReply: .connectionRefused,
-                sentence: "connection refused by")
+                sentence: "connection refused by",
+                advice: "is the service running there?")
         case .dnsError:
             Row(
                 proxyStatus: "dns_error", status: 502, localStatus: 502, socksReply: .hostUnreachable,
-                sentence: "the gateway cannot resolve the name of")
+                sentence: "the gateway cannot resolve the name of",
+                advice: "check how it is spelt")
         case .dnsTimeout:
             Row(
                 proxyStatus: "dns_timeout", status: 504, localStatus: 504, socksReply: .hostUnreachable,
-                sentence: "the gateway's name servers did not answer for")
+                sentence: "the gateway's name servers did not answer for",
+                advice: "try again, or give an address")
         case .destinationProhibited:
             Row(
                 proxyStatus: "destination_ip_prohibited", status: 403, localStatus: 403, socksReply: .notAllowed,
-                sentence: "the gateway's rules do not allow")
+                sentence: "the gateway's rules do not allow",
+                advice: "its owner can, in [destinations] of gateway.toml")
         case .destinationUnroutable:
             Row(
                 proxyStatus: "destination_ip_unroutable", status: 502, localStatus: 502,
-                socksReply: .networkUnreachable, sentence: "the gateway has no route to")
+                socksReply: .networkUnreachable, sentence: "the gateway has no route to",
+                advice: "check the address")
         case .destinationUnavailable:
             Row(
                 proxyStatus: "destination_unavailable", status: 503, localStatus: 503, socksReply: .hostUnreachable,
-                sentence: "the gateway cannot reach")
+                sentence: "the gateway cannot reach",
+                advice: "is that host up?")
         case .connectionTimeout:
             Row(
                 proxyStatus: "connection_timeout", status: 504, localStatus: 504, socksReply: .timeToLiveExpired,
-                sentence: "no answer in time from")
+                sentence: "no answer in time from",
+                advice: "is that host up, and do firewalls let the gateway through?")
         case .connectionTerminated:
             Row(
                 proxyStatus: "connection_terminated", status: 502, localStatus: 502, socksReply: .generalFailure,
-                sentence: "connection closed at once by")
+                sentence: "connection closed at once by",
+                advice: "try again, or look into the log of that service")
         case .connectionLimitReached:
             Row(
                 proxyStatus: "connection_limit_reached", status: 503, localStatus: 503, socksReply: .generalFailure,
-                sentence: "the gateway has no room for another tunnel, to")
+                sentence: "the gateway has no room for another tunnel, to",
+                advice: "end some, or have its owner raise [limits] of gateway.toml")
         case .unauthorized:
             Row(
                 proxyStatus: nil, status: 401, localStatus: 502, socksReply: .notAllowed,
-                sentence: "the gateway does not accept this invite; cannot connect to")
+                sentence: "the gateway does not accept this invite; cannot connect to",
+                advice: "ask its owner for a new invite")
         case .requestDenied:
             Row(
                 proxyStatus: "http_request_denied", status: 403, localStatus: 403, socksReply: .notAllowed,
-                sentence: "the gateway denies this user")
+                sentence: "the gateway denies this user",
+                advice: "ask its owner")
         case .malformedRequest:
             Row(
                 proxyStatus: "http_request_error", status: 400, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway did not understand the request for")
+                sentence: "the gateway did not understand the request for",
+                advice: "is the same version of godwit at both ends?")
         case .internalError:
             Row(
                 proxyStatus: "proxy_internal_error", status: 500, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway failed to connect to")
+                sentence: "the gateway failed to connect to",
+                advice: "the gateway's log says why")
         case .unexpectedStatus(let status):
             Row(
                 proxyStatus: nil, status: 502, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway answered with status \(status) for")
+                sentence: "the gateway answered with status \(status) for",
+                advice: "the gateway's log may say why")
         case .requestAborted:
             Row(
                 proxyStatus: nil, status: 502, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway gave up on")
+                sentence: "the gateway gave up on",
+                advice: "try again")
         case .gatewayGoingAway:
             Row(
                 proxyStatus: nil, status: 503, localStatus: 503, socksReply: .generalFailure,
-                sentence: "the gateway is shutting down; cannot connect to")
+                sentence: "the gateway is shutting down; cannot connect to",
+                advice: "try again soon")
         case .connectionLost:
             Row(
                 proxyStatus: nil, status: 502, localStatus: 502, socksReply: .networkUnreachable,
-                sentence: "the connection to the gateway was lost; cannot connect to")
+                sentence: "the connection to the gateway was lost; cannot connect to",
+                advice: "try again once the network is back")
         case .resumptionGone:
             Row(
                 proxyStatus: nil, status: 410, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway has given up the tunnel to")
+                sentence: "the gateway has given up the tunnel to",
+                advice: "begin anew")
         case .resumptionRefused:
             Row(
                 proxyStatus: nil, status: 409, localStatus: 502, socksReply: .generalFailure,
-                sentence: "the gateway does not agree on where to go on with the tunnel to")
+                sentence: "the gateway does not agree on where to go on with the tunnel to",
+                advice: "begin anew")
         }
     }
 
@@ -160,8 +181,10 @@ extension TunnelFailure {
     public var localStatus: Int { row.localStatus }
     /// The SOCKS5 reply code.
     public var socksReply: SOCKSReply { row.socksReply }
-    /// One line for a human: "connection refused by build.internal:22".
-    public func description(for destination: Destination) -> String { "\(row.sentence) \(destination)" }
+    /// One line for a human: "connection refused by build.internal:22; is the service running there?".
+    public func description(for destination: Destination) -> String {
+        "\(row.sentence) \(destination); \(row.advice)"
+    }
 
     /// Whether the same request may be made on another connection to the gateway, provided that no payload was taken: at the
     /// worst a destination sees a connection without a byte more.

@@ -113,7 +113,12 @@ struct PipeArguments: ParsableArguments {
     @Argument(help: "The host to reach: a name or an address.")
     var host: String
 
-    @Argument(help: "Its port.")
+    @Argument(
+        help: "Its port.",
+        transform: { text in
+            guard let port = UInt16(text) else { throw ValidationError("write a number from 1 to 65535") }
+            return port
+        })
     var port: UInt16
 
     @Argument(help: "Invites, for a connection of its own where no `godwit connect` is running.")
@@ -126,7 +131,8 @@ struct PipeArguments: ParsableArguments {
     func options(_ surroundings: Surroundings) throws -> PipeOptions {
         guard let host = Host(host), port > 0 else {
             throw CommandFailure(
-                "\(self.host) \(port): no host and port; write a name or an address, and 1 to 65535", .wrongUsage)
+                "\(self.host) \(port): no host and port; write a name (of other scripts in its xn-- form) or an address, "
+                    + "and 1 to 65535", .wrongUsage)
         }
         let configuration = try file.configuration(
             invites: invites, defaultFile: invites.isEmpty && file.inviteFile == nil ? .read : .overlook,

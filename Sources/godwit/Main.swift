@@ -36,9 +36,19 @@ struct Ending: Equatable {
             output = Godwit.fullMessage(for: error)
         } else {
             // ArgumentParser's own message has the usage in more lines; one line is the contract.
-            let first = Godwit.message(for: error).split(separator: "\n").first ?? "cannot understand the arguments"
-            (message, status) = ("godwit: \(first); see `godwit --help`", .wrongUsage)
+            (message, status) = (
+                "godwit: \(Self.oneLine(Godwit.message(for: error))); see `godwit --help`", .wrongUsage
+            )
         }
+    }
+
+    /// The first line of a message, with the choices that ArgumentParser lists below it.
+    private static func oneLine(_ text: String) -> String {
+        let lines = text.split(separator: "\n")
+        guard let first = lines.first else { return "cannot understand the arguments" }
+        let bullet = "  - "
+        let choices = lines.dropFirst().prefix { $0.hasPrefix(bullet) }.map { $0.dropFirst(bullet.count) }
+        return choices.isEmpty ? String(first) : "\(first) \(choices.joined(separator: ", "))"
     }
 }
 

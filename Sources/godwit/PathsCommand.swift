@@ -1,10 +1,14 @@
-public import ArgumentParser
+internal import ArgumentParser
 internal import Configuration
 internal import LocalEndpoint
-public import Primitives
+internal import Primitives
 
-extension IPAddress: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument[...]) }
+/// Reads a local address.
+private func localAddress(_ text: String) throws -> IPAddress {
+    guard let address = IPAddress(text[...]) else {
+        throw ValidationError("write an address, as in 192.0.2.7 or 2001:db8::7")
+    }
+    return address
 }
 
 /// `godwit paths`: which way a running local endpoint goes to its gateway.
@@ -48,7 +52,8 @@ struct PathsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make an address of this machine a standby path, or validate it again.")
 
-        @Argument(help: "A local address, also one of an interface that is ignored.")
+        @Argument(
+            help: "A local address, also one of an interface that is ignored.", transform: { try localAddress($0) })
         var address: IPAddress
 
         @OptionGroup var control: Control
@@ -61,7 +66,7 @@ struct PathsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Move the connection to an address of this machine; tunnels go on.")
 
-        @Argument(help: "A local address.")
+        @Argument(help: "A local address.", transform: { try localAddress($0) })
         var address: IPAddress
 
         @OptionGroup var control: Control
@@ -74,7 +79,7 @@ struct PathsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give the path from an address up; it is not used again until it is added.")
 
-        @Argument(help: "A local address.")
+        @Argument(help: "A local address.", transform: { try localAddress($0) })
         var address: IPAddress
 
         @OptionGroup var control: Control

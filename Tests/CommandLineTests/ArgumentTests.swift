@@ -156,6 +156,28 @@ struct ExitStatusTests {
     }
 
     @Test(
+        "a value that cannot be read is answered with what to write",
+        arguments: [
+            (["gateway", "--log-level", "loud"], "trace, debug, info, notice, warning, error, critical"),
+            (["connect", "--log-format", "yaml"], "'text' and 'json'"),
+            (["pipe", "a", "ssh"], "a number from 1 to 65535"),
+            (["pipe", "a", "65536"], "a number from 1 to 65535"),
+            (["pipe", "a", "0"], "1 to 65535"),
+            (["pipe", "b\u{fc}cher.example", "80"], "xn--"),
+            (["connect", "-L", "1:b\u{fc}cher.example:80"], "xn--"),
+            (["connect", "-L", "22"], "[BIND:]PORT:HOST:HOSTPORT"),
+            (["paths", "use", "eth0"], "an address, as in 192.0.2.7"),
+            (["paths", "add", "1.2.3"], "an address, as in 192.0.2.7"),
+            (["paths", "remove", "::1%lo"], "an address, as in 192.0.2.7"),
+        ])
+    func choices(arguments: [String], wanted: String) throws {
+        let ending = try #require(end(arguments))
+        #expect(ending.status == .wrongUsage)
+        #expect(ending.message.contains(wanted))
+        #expect(!ending.message.contains("\n"))
+    }
+
+    @Test(
         "help, version and completion go to standard output",
         arguments: [["--help"], ["init", "--help"], ["--version"], ["--generate-completion-script", "bash"]])
     func help(arguments: [String]) throws {

@@ -102,6 +102,19 @@ struct HTTPProxyHandshakeTests {
         #expect(status(text) == 400)
     }
 
+    @Test("another protocol is refused at its first byte", arguments: [0x04, 0x05, 0x16, 0x00, 0x20, 0xff] as [UInt8])
+    func otherProtocol(first: UInt8) {
+        for pieces in [[[first]], [bytes("\r\n"), [first]]] {
+            let (result, taken) = outcome(pieces)
+            guard case .fail(let answer, _) = result else {
+                Issue.record("waits for more")
+                continue
+            }
+            #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 400 "))
+            #expect(taken == pieces.joined().count)
+        }
+    }
+
     @Test(
         "what this proxy does not do is answered with the status that says so",
         arguments: [

@@ -78,7 +78,7 @@ struct LocalControlTests {
         defer { control.close() }
         let port = try bench.deadPort()
         let (program, answer) = try Self.open(port, bench)
-        #expect(answer == "error: connection refused by 127.0.0.1:\(port)\n")
+        #expect(answer == "error: connection refused by 127.0.0.1:\(port); is the service running there?\n")
         #expect(bench.run { program.isBroken })
     }
 

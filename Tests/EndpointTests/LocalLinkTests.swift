@@ -8,7 +8,7 @@ import Tunnel
 @testable import LocalEndpoint
 
 /// Asks for a tunnel and writes down what becomes of it.
-private final class Asker: TunnelApplicant {
+final class Asker: TunnelApplicant {
     let destination: Destination
     let optimism: TunnelClient.Optimism
     private(set) var isOpened = false
@@ -85,6 +85,17 @@ struct LocalLinkTests {
         bench.link.start()
         #expect(bench.run { bench.establishedCount == 1 })
         #expect(bench.link.gateway == bench.invite)
+    }
+
+    @Test("a gateway whose name has addresses of both families is reached at the one where it listens (RFC 8305)")
+    func bothFamilies() throws {
+        let host = try #require(Host("localhost"))
+        let bench = try Bench(invites: {
+            [Invite(token: $0.token, gateway: HostPort(host, port: $0.gateway.port), pins: $0.pins)]
+        })
+        bench.link.start()
+        #expect(bench.run { bench.establishedCount == 1 })
+        #expect(bench.firstFailure == nil)
     }
 
     @Test("when the first gateway of the list does not do, the second one is used")

@@ -117,6 +117,22 @@ struct ByteStreamTests {
         #expect(pair.near.kind == .tcp)
     }
 
+    @Test(
+        "what is written leaves at once, however little it is (TCP_NODELAY)",
+        arguments: [.ipv4, .ipv6] as [IPAddress.Family])
+    func noDelay(family: IPAddress.Family) throws {
+        let pair = try StreamPair(family)
+        defer { pair.close() }
+        for stream in [pair.near, pair.far] {
+            let descriptor = try #require(stream.socketDescriptor)
+            var value: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            // The pointers are used during the call only.
+            #expect(unsafe getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &value, &size) == 0)
+            #expect(value != 0)
+        }
+    }
+
     @Test("an abort is a reset for the reader, after what was sent before")
     func abortSeenByReader() throws {
         let pair = try StreamPair()

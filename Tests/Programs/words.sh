@@ -117,6 +117,20 @@ invite_errors() {
     expect_error 2 "invite|gateway" "$GODWIT" pipe 127.0.0.1 80
 }
 
+# What a user mistypes: each is answered with what to write.
+usage_errors() {
+    alone
+    expect_error 2 "frobnicate" "$GODWIT" frobnicate
+    expect_error 2 "did you mean '--config'" "$GODWIT" gateway --confg x
+    expect_error 2 "debug.*critical" "$GODWIT" gateway --log-level loud
+    expect_error 2 "1 to 65535" "$GODWIT" pipe localhost ssh
+    expect_error 2 "xn--" "$GODWIT" pipe bücher.example 80
+    expect_error 2 "BIND:.PORT:HOST:HOSTPORT" "$GODWIT" connect -L 22
+    expect_error 2 "2001:db8" "$GODWIT" paths use eth0
+    expect_error 2 "file" "$GODWIT" gateway --config "$work" --check
+    expect_error 1 "godwit connect" "$GODWIT" status
+}
+
 port_errors() {
     alone
     start_origin
@@ -145,7 +159,7 @@ authentication_errors() {
 reachability_errors() {
     alone
     start_origin
-    free_ports 2
+    free_ports 3
     make_gateway "$work/gateway" "${ports[0]}"
     start_gateway "$work/gateway" "${ports[0]}"
     expect_error 1 "refused.*127.0.0.1:$refused_port" "$GODWIT" pipe 127.0.0.1 "$refused_port" "$invite"
@@ -154,6 +168,15 @@ reachability_errors() {
     expect_error 4 "127.0.0.1:${ports[1]}|localhost:${ports[1]}" \
         "$GODWIT" pipe 127.0.0.1 80 "${invite/:${ports[0]}/:${ports[1]}}"
     expect_error 4 "nowhere.invalid" "$GODWIT" pipe 127.0.0.1 80 "${invite/@localhost:/@nowhere.invalid:}"
+    # A network that swallows UDP looks like this port.
+    start swallowing python3 -c 'import socket, sys, time
+port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+port.bind(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+time.sleep(600)' "${ports[2]}"
+    await_line swallowing '^ready$'
+    expect_error 4 "127.0.0.1:${ports[2]}.*no answer.*UDP" \
+        "$GODWIT" pipe 127.0.0.1 80 "${invite/@localhost:${ports[0]}/@127.0.0.1:${ports[2]}}"
 }
 
 add_case 180 tshark_dissects "tshark dissects a session with SSLKEYLOGFILE"
@@ -161,6 +184,7 @@ add_case 180 users_come_and_go "users come and go while the gateway runs"
 add_case 120 status_says "status, for people and as JSON"
 add_case 180 configuration_errors "errors: configuration"
 add_case 120 invite_errors "errors: invites"
+add_case 120 usage_errors "errors: what is mistyped"
 add_case 120 port_errors "errors: ports in use"
 add_case 180 authentication_errors "errors: wrong token, wrong pin"
 add_case 240 reachability_errors "errors: origin and gateway that cannot be reached"

@@ -38,7 +38,10 @@ struct TrustTests {
         guard !matches else { return }
         #expect(failure?.kind == .hostNameMismatch)
         #expect(failure?.alert == TLSAlert.badCertificate.rawValue)
-        #expect(failure?.reason == "the peer's certificate (CN=server.test) is not for \"\(name)\"")
+        #expect(
+            failure?.reason
+                == "the peer's certificate (CN=server.test) is not for \"\(name)\"; use a name that it is for, "
+                + "or an invite with the pin of its key")
     }
 
     @Test func anExpiredCertificateIsNamedWithItsDate() throws {
@@ -112,7 +115,9 @@ struct TrustTests {
         let failure = try #require(Self.failure(handshake))
         #expect(failure.kind == .pinMismatch)
         #expect(failure.alert == TLSAlert.badCertificate.rawValue)
-        #expect(failure.reason == "the peer's certificate (CN=server.test) has another public key than the pinned one")
+        #expect(
+            failure.reason == "the peer's certificate (CN=server.test) has another public key than the pinned one; "
+                + "if the key was replaced, ask for an invite with the new pin")
         #expect(handshake.client.summary == nil && handshake.client.secrets["oneRTT write"] == nil)
     }
 

@@ -129,68 +129,68 @@ struct TunnelResponseTests {
     static let table: [(TunnelFailure, String?, Int, Int, SOCKSReply, String)] = [
         (
             .connectionRefused, "connection_refused", 502, 502, .connectionRefused,
-            "connection refused by build.internal:22"
+            "connection refused by build.internal:22; is the service running there?"
         ),
         (
             .dnsError, "dns_error", 502, 502, .hostUnreachable,
-            "the gateway cannot resolve the name of build.internal:22"
+            "the gateway cannot resolve the name of build.internal:22; check how it is spelt"
         ),
         (
             .dnsTimeout, "dns_timeout", 504, 504, .hostUnreachable,
-            "the gateway's name servers did not answer for build.internal:22"
+            "the gateway's name servers did not answer for build.internal:22; try again, or give an address"
         ),
         (
             .destinationProhibited, "destination_ip_prohibited", 403, 403, .notAllowed,
-            "the gateway's rules do not allow build.internal:22"
+            "the gateway's rules do not allow build.internal:22; its owner can, in [destinations] of gateway.toml"
         ),
         (
             .destinationUnroutable, "destination_ip_unroutable", 502, 502, .networkUnreachable,
-            "the gateway has no route to build.internal:22"
+            "the gateway has no route to build.internal:22; check the address"
         ),
         (
             .destinationUnavailable, "destination_unavailable", 503, 503, .hostUnreachable,
-            "the gateway cannot reach build.internal:22"
+            "the gateway cannot reach build.internal:22; is that host up?"
         ),
         (
             .connectionTimeout, "connection_timeout", 504, 504, .timeToLiveExpired,
-            "no answer in time from build.internal:22"
+            "no answer in time from build.internal:22; is that host up, and do firewalls let the gateway through?"
         ),
         (
             .connectionTerminated, "connection_terminated", 502, 502, .generalFailure,
-            "connection closed at once by build.internal:22"
+            "connection closed at once by build.internal:22; try again, or look into the log of that service"
         ),
         (
             .connectionLimitReached, "connection_limit_reached", 503, 503, .generalFailure,
-            "the gateway has no room for another tunnel, to build.internal:22"
+            "the gateway has no room for another tunnel, to build.internal:22; end some, or have its owner raise [limits] of gateway.toml"
         ),
         (
             .unauthorized, nil, 401, 502, .notAllowed,
-            "the gateway does not accept this invite; cannot connect to build.internal:22"
+            "the gateway does not accept this invite; cannot connect to build.internal:22; ask its owner for a new invite"
         ),
         (
             .requestDenied, "http_request_denied", 403, 403, .notAllowed,
-            "the gateway denies this user build.internal:22"
+            "the gateway denies this user build.internal:22; ask its owner"
         ),
         (
             .malformedRequest, "http_request_error", 400, 502, .generalFailure,
-            "the gateway did not understand the request for build.internal:22"
+            "the gateway did not understand the request for build.internal:22; is the same version of godwit at both ends?"
         ),
         (
             .internalError, "proxy_internal_error", 500, 502, .generalFailure,
-            "the gateway failed to connect to build.internal:22"
+            "the gateway failed to connect to build.internal:22; the gateway's log says why"
         ),
         (
             .unexpectedStatus(418), nil, 502, 502, .generalFailure,
-            "the gateway answered with status 418 for build.internal:22"
+            "the gateway answered with status 418 for build.internal:22; the gateway's log may say why"
         ),
-        (.requestAborted, nil, 502, 502, .generalFailure, "the gateway gave up on build.internal:22"),
+        (.requestAborted, nil, 502, 502, .generalFailure, "the gateway gave up on build.internal:22; try again"),
         (
             .gatewayGoingAway, nil, 503, 503, .generalFailure,
-            "the gateway is shutting down; cannot connect to build.internal:22"
+            "the gateway is shutting down; cannot connect to build.internal:22; try again soon"
         ),
         (
             .connectionLost, nil, 502, 502, .networkUnreachable,
-            "the connection to the gateway was lost; cannot connect to build.internal:22"
+            "the connection to the gateway was lost; cannot connect to build.internal:22; try again once the network is back"
         ),
     ]
 

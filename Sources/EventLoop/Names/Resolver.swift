@@ -20,10 +20,10 @@ public enum ResolutionError: Error, Hashable, Sendable, CustomStringConvertible 
         switch self {
         case .invalidName(let name):
             "\(name.debugDescription) is not a host name; write names of other scripts in their xn-- form"
-        case .nameNotFound(let name): "name not found: \(name)"
+        case .nameNotFound(let name): "name not found: \(name); check how it is spelt"
         case .serverFailure(let name, let reason): "the name server cannot resolve \(name): \(reason)"
         case .timedOut(let name): "no name server answered for \(name); check the network and /etc/resolv.conf"
-        case .noNameServer(let name): "cannot resolve \(name): no name server in /etc/resolv.conf"
+        case .noNameServer(let name): "cannot resolve \(name): no name server in /etc/resolv.conf; check the network"
         }
     }
 }

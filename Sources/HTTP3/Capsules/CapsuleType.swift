@@ -1,7 +1,9 @@
 /// Numbers of draft-ietf-httpbis-connect-tcp, which are provisional until it is an RFC. The one place they stand in.
 ///
-/// The last submitted draft is -11 (March 2026); the editors' copy of -12 has already moved to a new pair. Both pairs mean
-/// the same, so both are understood on receipt, and `:protocol` says which pair a client expects to get.
+/// Draft -11 (March 2026) and -12 have a pair each. Both mean the same, so both are understood on receipt, and `:protocol`
+/// says which pair a client expects to get. The drafts up to -18 (November 2026, in the RFC Editor's queue) are to take
+/// numbers below 64 from the registry of RFC 9297 §5.4; they are added here once they are known. Until then the capsules of
+/// a peer that uses them are skipped as unknown ones are, and its tunnel ends as a reset, since no FINAL_DATA was seen.
 public enum ConnectTCPDraft: Hashable, Sendable, CaseIterable {
     /// draft-ietf-httpbis-connect-tcp-08 to -11: DATA-08 and FINAL_DATA-08.
     case draft08

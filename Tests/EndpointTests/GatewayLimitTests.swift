@@ -1,0 +1,175 @@
+import Configuration
+import EventLoop
+import Primitives
+import Telemetry
+import Testing
+import Tunnel
+
+@testable import Gateway
+@testable import LocalEndpoint
+
+@Suite("What a gateway allows its users")
+struct GatewayLimitTests {
+    @Test("more tunnels than a user may have are refused, and each that ends makes room for another one")
+    func tunnels() throws {
+        let bench = try Bench()
+        var policy = bench.state.policy
+        policy.limits.tunnelsPerUser = 1
+        bench.state.replace(policy)
+        bench.link.start()
+        let control = try LocalControl(path: "\(bench.folder)/control", link: bench.link)
+        defer { control.close() }
+        let echo = try bench.echo()
+        let first = try LocalControlTests.tunnel(to: echo.port, bench)
+        let (_, refusal) = try LocalControlTests.open(echo.port, bench)
+        #expect(refusal.contains("no room for another tunnel"))
+        #expect(bench.run { echo.streams.count == 1 })
+        try first.stream?.shutdownWrite()
+        #expect(bench.run { first.hasEnded })
+        _ = try LocalControlTests.tunnel(to: echo.port, bench)
+    }
+
+    @Test("more connections than a user may have get no tunnels, and each that ends makes room for another one")
+    func connections() throws {
+        let bench = try Bench()
+        var policy = bench.state.policy
+        policy.limits.connectionsPerUser = 1
+        bench.state.replace(policy)
+        let echo = try bench.echo()
+        let first = Asker(echo.destination)
+        bench.link.open(first)
+        bench.link.start()
+        #expect(bench.run { first.isOpened })
+        let other = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
+        let second = Asker(echo.destination)
+        other.open(second)
+        other.start()
+        #expect(bench.run { second.failure != nil })
+        #expect(second.failure == .connectionLimitReached)
+        bench.link.stop()
+        #expect(bench.run { bench.gateway.counters.connectionsClosed == 1 })
+        let third = Asker(echo.destination)
+        other.open(third)
+        #expect(bench.run { third.isOpened })
+        other.stop()
+    }
+
+    @Test("a name leads to no address that the rules close, whatever they say of the name")
+    func resolvedAddress() throws {
+        let bench = try Bench()
+        let echo = try bench.echo()
+        let destination = Destination(try #require(Host("localhost")), port: echo.port)
+        bench.link.start()
+        for allow in [["*:*"], ["localhost:*"], ["*:*", "10.0.0.0/8:*"]] {
+            var policy = bench.state.policy
+            policy.rules = try AccessRules(allow: allow)
+            bench.state.replace(policy)
+            let asker = Asker(destination)
+            bench.link.open(asker)
+            #expect(bench.run { asker.failure != nil }, "\(allow)")
+            #expect(asker.failure == .destinationProhibited, "\(allow)")
+        }
+        #expect(echo.streams.isEmpty)
+        var policy = bench.state.policy
+        policy.rules = try AccessRules(allow: ["localhost:*", "127.0.0.0/8:*"])
+        bench.state.replace(policy)
+        let asker = Asker(destination)
+        bench.link.open(asker)
+        #expect(bench.run { asker.isOpened })
+    }
+
+    @Test("while a source has to wait after wrong tokens, not even a right one is looked at")
+    func blockedSource() throws {
+        let bench = try Bench()
+        let echo = try bench.echo()
+        let failure = bench.loop.now + .seconds(3_600)
+        for _ in 0...FailureLimiter.freeFailures { bench.gateway.limiter.failed(.loopback(.ipv4), at: failure) }
+        let refused = Asker(echo.destination)
+        bench.link.open(refused)
+        bench.link.start()
+        #expect(bench.run { refused.failure != nil })
+        #expect(refused.failure == .unauthorized)
+        #expect(echo.streams.isEmpty)
+        #expect(bench.gateway.counters.authenticationFailures == 1)
+        // Asking meanwhile does not make the wait longer, or a program that goes on asking would wait for ever.
+        let end = failure + FailureLimiter.firstWait
+        #expect(!bench.gateway.limiter.mayTry(.loopback(.ipv4), at: end - .nanoseconds(1)))
+        #expect(bench.gateway.limiter.mayTry(.loopback(.ipv4), at: end))
+        bench.gateway.limiter.succeeded(.loopback(.ipv4))
+        let welcome = Asker(echo.destination)
+        bench.link.open(welcome)
+        #expect(bench.run { welcome.isOpened })
+    }
+
+    @Test("a wrong token is counted against its source")
+    func counted() throws {
+        let bench = try Bench(invites: { [LocalLinkTests.withWrongToken($0)] })
+        bench.link.start()
+        for _ in 0...FailureLimiter.freeFailures {
+            let asker = Asker(Destination(.address(.loopback(.ipv4)), port: 9))
+            bench.link.open(asker)
+            #expect(bench.run { asker.failure != nil })
+        }
+        #expect(!bench.gateway.limiter.mayTry(.loopback(.ipv4), at: bench.loop.now))
+    }
+}
+
+@Suite("Who guesses tokens")
+struct FailureLimiterTests {
+    private let source = IPAddress(ipv4: 0xc000_0201)
+    private let start = Instant.origin + .seconds(1_000)
+
+    @Test("waits after the free failures: a second, then twice as long with each, up to five minutes")
+    func waits() {
+        var limiter = FailureLimiter()
+        var now = start
+        for _ in 0..<FailureLimiter.freeFailures {
+            limiter.failed(source, at: now)
+            #expect(limiter.mayTry(source, at: now))
+        }
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300] as [Int64] {
+            limiter.failed(source, at: now)
+            #expect(!limiter.mayTry(source, at: now + .seconds(seconds) - .nanoseconds(1)), "\(seconds) s")
+            now += .seconds(seconds)
+            #expect(limiter.mayTry(source, at: now), "\(seconds) s")
+        }
+    }
+
+    @Test("is forgiven with a right token, and forgotten after five minutes without another failure")
+    func forgiven() {
+        var limiter = FailureLimiter()
+        for _ in 0...FailureLimiter.freeFailures { limiter.failed(source, at: start) }
+        limiter.succeeded(source)
+        #expect(limiter.mayTry(source, at: start))
+        for _ in 0..<FailureLimiter.freeFailures { limiter.failed(source, at: start) }
+        limiter.failed(source, at: start + FailureLimiter.longestWait + .nanoseconds(1))
+        #expect(limiter.mayTry(source, at: start + FailureLimiter.longestWait + .nanoseconds(1)))
+    }
+
+    @Test("is one IPv4 address, however it is written, or one IPv6 network")
+    func sources() {
+        var limiter = FailureLimiter()
+        func blocks(_ failing: IPAddress, _ other: IPAddress) -> Bool {
+            limiter = FailureLimiter()
+            for _ in 0...FailureLimiter.freeFailures { limiter.failed(failing, at: start) }
+            return !limiter.mayTry(other, at: start)
+        }
+        #expect(!blocks(source, IPAddress(ipv4: 0xc000_0202)))
+        #expect(blocks(source, IPAddress(ipv6High: 0, low: 0xffff_c000_0201)))
+        #expect(blocks(IPAddress(ipv6High: 1 << 61, low: 1), IPAddress(ipv6High: 1 << 61, low: 2)))
+        #expect(!blocks(IPAddress(ipv6High: 1 << 61, low: 1), IPAddress(ipv6High: 1 << 61 + 1, low: 1)))
+    }
+
+    @Test("crowds out, in a full table, who failed longest ago")
+    func bound() {
+        var limiter = FailureLimiter()
+        for _ in 0...FailureLimiter.freeFailures { limiter.failed(source, at: start) }
+        let second = IPAddress(ipv4: 1)
+        for _ in 0...FailureLimiter.freeFailures { limiter.failed(second, at: start + .nanoseconds(1)) }
+        for index in 2...UInt32(FailureLimiter.maximumSources) {
+            limiter.failed(IPAddress(ipv4: index), at: start + .nanoseconds(2))
+        }
+        #expect(limiter.mayTry(source, at: start))
+        #expect(!limiter.mayTry(second, at: start))
+    }
+}
