@@ -16,6 +16,8 @@ enum FuzzTarget: String, CaseIterable {
     case capsules
     /// All of HTTP/3 and the tunnels, to a gateway or a local endpoint.
     case tunnels
+    /// The HTTP/1.1 exchanges of a tunnel, and how another origin goes on with them.
+    case streamMapper = "stream-mapper"
     /// A program's SOCKS5 negotiation.
     case socks5
     /// A program's HTTP request to the local proxy.
@@ -39,6 +41,7 @@ enum FuzzTarget: String, CaseIterable {
         case .fieldSections: fuzzFieldSections(input)
         case .capsules: fuzzCapsules(input)
         case .tunnels: fuzzTunnels(input)
+        case .streamMapper: fuzzStreamMapper(input)
         case .socks5: fuzzSOCKS5(input)
         case .httpProxy: fuzzHTTPProxy(input)
         case .configuration: fuzzConfiguration(input)

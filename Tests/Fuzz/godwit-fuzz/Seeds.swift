@@ -16,6 +16,7 @@ extension FuzzTarget {
         case .fieldSections: heads.map { [3] + FieldSectionEncoder.encode($0.allFields) }
         case .capsules: capsuleSeeds.map { [4] + $0 }
         case .tunnels: tunnelSeeds
+        case .streamMapper: mapperSeeds
         case .socks5: socksSeeds
         case .httpProxy: proxyRequests.map { [0, 9] + Array($0.utf8) }
         case .configuration: configurationSeeds
