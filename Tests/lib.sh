@@ -349,7 +349,7 @@ run_cases() {
         printf '%s\n' "${case_names[@]}"
         return
     fi
-    local passed=0 failed=0 missed=0 faults=0 name code number=0 reason known attempt again
+    local passed=0 failed=0 missed=0 name code number=0 reason attempt again
     base=${KEEP:-$(mktemp -d "${TMPDIR:-/tmp}/godwit-tests.XXXXXX")}
     mkdir -p "$base"
     [[ -n ${KEEP:-} ]] || trap 'rm -rf "$base"' EXIT
@@ -370,9 +370,6 @@ run_cases() {
         elif ((code == 0)); then
             passed=$((passed + 1))
             echo "ok $name$(remark "$CASE_WORK")$again"
-        elif known=$(known_fault "$name"); then
-            faults=$((faults + 1))
-            echo "KNOWN FAULT $name: ${known:-$reason} ($reason)"
         else
             failed=$((failed + 1))
             echo "not ok $name: $reason"
@@ -380,24 +377,8 @@ run_cases() {
         fi
         [[ -n ${KEEP:-} ]] || rm -rf "${base:?}/$number"*
     done
-    ((faults == 0)) || echo "$faults KNOWN FAULTS are still there, see $(dirname "$0")/known-faults"
     echo "$passed passed, $failed failed, $missed skipped"
     ((failed == 0))
-}
-
-# known_fault NAME: what is known to be wrong with a case, from the file `known-faults` beside the program: a line
-# `NAME: REASON` each. Such a case still runs and says so loudly when it fails; it does not fail the run.
-known_fault() {
-    local file line
-    file=$(dirname "$0")/known-faults
-    [[ -f $file ]] || return 1
-    while IFS= read -r line; do
-        if [[ $line == "$1: "* ]]; then
-            echo "${line#"$1: "}"
-            return 0
-        fi
-    done <"$file"
-    return 1
 }
 
 # What a case wants to be seen behind its name: the file `remark`.

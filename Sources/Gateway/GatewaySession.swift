@@ -265,6 +265,12 @@ extension GatewaySession {
         guard server.relay.verdict(on: claim.request, to: claim.destination, for: id) == .resumed,
             let tunnel = server.relay.detach(id)
         else { return .conflict }
+        // A client whose last tunnel goes on elsewhere has left, or is a process that was killed: nobody will close this.
+        if server.relay.count == 0 {
+            driven.connection.close(
+                errorCode: HTTP3ErrorCode.tunnelDetached.rawValue, reason: "its tunnels go on elsewhere",
+                at: worker.loop.now)
+        }
         driven.needsService()
         return .found(tunnel, relay.release(id), leave(id))
     }

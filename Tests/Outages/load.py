@@ -43,8 +43,8 @@ TICK = 0.01
 # Seconds after which a tunnel is protected, and seconds that it takes to open one at most: an upload hears nothing of it.
 PROTECTED = 0.1
 OPENING = 1.0
-# Hits that are remembered: a connection hears of the last one, or of the one before while it is busy.
-HITS = 3
+# Hits that are remembered: what came before a reset waits in the system until the rate allows this program to read it.
+HITS = 64
 # Failures after which there is no point in going on.
 MOST_FAILURES = 20
 # Seconds without progress after which a connection counts as hanging.
@@ -311,15 +311,19 @@ class Load:
         self.is_ending = self.is_ending or self.failures >= MOST_FAILURES
         now = time.monotonic()
         heard = "nothing heard" if transfer.heard is None else f"first byte {now - transfer.heard:.3f} s ago"
-        hits = ", ".join(f"{now - hit:.3f}" for hit in self.hits)
+        hits = ", ".join(f"{now - hit:.3f}" for hit in self.hits if hit > transfer.began - OPENING)
         print(
             f"{transfer.kind} of {transfer.size} bytes, {now - transfer.began:.3f} s old, {heard}, hits {hits or 'none'}"
             f"{' s ago' if hits else ''}: {error}", file=sys.stderr, flush=True)
         self.close(transfer)
 
     def reset(self, transfer: Transfer, error: OSError) -> None:
-        opened = transfer.began + OPENING if transfer.heard is None else transfer.heard
-        if not any(transfer.began - OPENING < hit < opened + PROTECTED for hit in self.hits):
+        if transfer.heard is None:
+            # An upload, or one that was opened while nobody was there.
+            first, last = transfer.began - OPENING, transfer.began + OPENING
+        else:
+            first, last = transfer.began, transfer.heard
+        if not any(first < hit < last + PROTECTED for hit in self.hits):
             return self.fail(transfer, error)
         self.refused += 1
         return self.close(transfer)
