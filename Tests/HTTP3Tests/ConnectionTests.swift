@@ -166,6 +166,22 @@ struct ConnectionTests {
         #expect(end.failure == nil)
     }
 
+    @Test("RFC 9114 §4.1.2, §4.3: malformed trailers reset their stream only", arguments: [":status", ":path", "A"])
+    func malformedTrailers(name: String) throws {
+        let pair = try TransportPair.connected()
+        let end = HTTP3End(pair.server)
+        let raw = RawEnd(pair.client)
+        let id = try raw.send(.bidirectional, getHeaders + frame(0, [1, 2]) + headers([Field(name, "/")]), .end)
+        pair.exchange()
+        end.drain()
+        #expect(end.content(of: id).state == .gone)
+        pair.exchange()
+        raw.drain()
+        #expect(raw.resets[id] == .messageError)
+        #expect(end.http.openRequestCount == 0)
+        #expect(end.failure == nil)
+    }
+
     @Test("RFC 9114 §4.1: a stream that ends before its request is H3_REQUEST_INCOMPLETE")
     func incomplete() throws {
         let pair = try TransportPair.connected()

@@ -135,6 +135,18 @@ struct OpeningTests {
         #expect(pair.server.relay.count == 0 && pair.client.relay.count == 0)
     }
 
+    @Test(
+        "a request beyond GOAWAY may be tried elsewhere at once, whether or not the gateway refuses it (RFC 9114 §5.2)")
+    func beyondGoAway() throws {
+        let pair = try TunnelPair.connected()
+        // The request is lost on its way, and with it every refusal.
+        pair.transport.deaf = [.server]
+        let (late, _) = pair.open(buildServer, .afterAnswer)
+        pair.server.goAway()
+        pair.run(turns: 3)
+        #expect(pair.local.log.contains(.failed(late, .gatewayGoingAway, .untouched)))
+    }
+
     @Test("a gateway that goes away finishes what is up, and the rest may be tried elsewhere")
     func goingAway() throws {
         let pair = try TunnelPair.connected()

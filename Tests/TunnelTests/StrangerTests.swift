@@ -46,6 +46,8 @@ private final class Stranger {
     var statuses: [Int] { events.compactMap { if case .response(_, let head) = $0 { head.status } else { nil } } }
     var resets: [HTTP3ErrorCode] { events.compactMap { if case .streamReset(_, let code) = $0 { code } else { nil } } }
 
+    var stops: [HTTP3ErrorCode] { events.compactMap { if case .streamStopped(_, let code) = $0 { code } else { nil } } }
+
     func content(of id: StreamID) -> [UInt8] {
         var bytes: [UInt8] = []
         _ = http.readContent(of: id, at: transport.now) { span in
@@ -108,6 +110,21 @@ struct StrangerTests {
         _ = try stranger.open(templated("connect-tcp", [Field("expect", "100-continue")]))
         stranger.run()
         #expect(stranger.statuses == [100])
+    }
+
+    @Test(
+        "a reset of TCP is H3_CONNECT_ERROR in both directions of the stream (RFC 9114 §4.4)",
+        arguments: [templated(), RequestHead(.connect(authority: "build.internal:22"))])
+    func resetCodes(head: RequestHead) throws {
+        let stranger = try Stranger()
+        _ = try stranger.open(head)
+        stranger.run()
+        #expect(stranger.statuses == [200])
+        let tunnel = try #require(stranger.gateway.sockets.keys.first)
+        stranger.server.relay.resetArrived(on: tunnel)
+        stranger.run()
+        #expect(stranger.resets == [.connectError])
+        #expect(stranger.stops == [.connectError])
     }
 
     @Test(

@@ -136,6 +136,22 @@ import Testing
         #expect(!server.paths.paths.contains { $0.remote == elsewhere })
     }
 
+    @Test("without a validated address that it can send to, a server ends the connection without a word (§9.3.2)")
+    func noViablePath() throws {
+        let pair = try ConnectionPair.connected()
+        let server = try pair.serverConnection
+        try pair.attack(from: .client, [1], source: elsewhere)
+        // The peer takes back every connection ID but one, which the address in use gets.
+        let last = try #require(server.peerConnectionIDs.entries.map(\.sequence).max())
+        let frame = numberedFrame(last + 1, retirePriorTo: last + 1)
+        try pair.attack(from: .client, payload(.newConnectionID(frame)), source: elsewhere)
+        #expect(server.activePath.remote == elsewhere)
+        pair.passes = { _, _ in false }
+        pair.run(for: .seconds(5))
+        #expect(pair.end(of: .server) == .noViablePath)
+        #expect(server.state == .closed)
+    }
+
     @Test("the client's answer to the challenge of its old address brings the connection back at once (§9.3.3)")
     func forwarded() throws {
         let pair = try ConnectionPair.connected()
