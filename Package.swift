@@ -127,8 +127,9 @@ let package = Package(
         tests(
             "EndpointTests",
             [
-                "LocalEndpoint", "Gateway", "Driver", "Lab", "Configuration", "Telemetry", "EventLoop", "Tunnel",
-                "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", logging,
+                "LocalEndpoint", "Gateway", "Driver", "Keeper", "Lab", "Configuration", "Telemetry", "EventLoop",
+                "Tunnel",
+                "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", "CSockets", logging,
             ]),
         tests("LabTests", ["Lab", "Simulator", "EventLoop", "Primitives"]),
         tests("ArchitectureTests", []),

@@ -1,0 +1,174 @@
+import CSockets
+import Configuration
+import Driver
+import EventLoop
+import Glibc
+import Primitives
+import Telemetry
+import Testing
+import Tunnel
+
+@testable import Gateway
+@testable import Keeper
+@testable import LocalEndpoint
+
+/// What a keeper holds of a process, without the keeper.
+private final class FakeKeeper {
+    let access: KeeperLink.Access
+    private let ends: [Int32]
+    private(set) var held: [DescriptorKey: Int32] = [:]
+
+    init() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(unsafe gw_channel_open(&ends) == 0)
+        self.ends = ends
+        access = KeeperLink.Access(descriptor: ends[1])
+    }
+
+    deinit { for descriptor in ends + held.values { gw_close(descriptor) } }
+
+    /// Takes what was told by now.
+    func listen() {
+        while case .message(let message, let descriptors) = DescriptorChannel.receive(from: ends[0]) {
+            switch message {
+            case .protect(let keys):
+                for (key, descriptor) in zip(keys, descriptors) {
+                    if let old = held.updateValue(descriptor, forKey: key) { gw_close(old) }
+                }
+            case .release(let keys): for key in keys { held.removeValue(forKey: key).map { _ = gw_close($0) } }
+            default: Issue.record("\(message)")
+            }
+        }
+    }
+
+    func count(_ kind: DescriptorKey.Kind) -> Int {
+        listen()
+        return held.keys.count { $0.kind == kind }
+    }
+
+    /// What the next process gets.
+    func inheritance() -> Inheritance {
+        listen()
+        return Inheritance(held.mapValues { dup($0) })
+    }
+}
+
+@Suite("A local endpoint after which another process comes")
+struct LocalKeepingTests {
+    /// A process's share of a local endpoint.
+    private struct Process {
+        let link: GatewayLink
+        let sockets: ListeningSockets
+        let listener: ForwardListener
+
+        init(_ link: GatewayLink, _ keeper: FakeKeeper, _ inheritance: Inheritance, to port: UInt16) throws {
+            var inheritance = inheritance
+            let kept = try LoopKeeper(
+                keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: link.loop)
+            sockets = ListeningSockets(kept.client, &inheritance, on: link.loop)
+            link.keep(kept)
+            listener = try ForwardListener(
+                .init(listen: .anyLoopbackPort, destination: Destination(.address(.loopback(.ipv4)), port: port)),
+                link: link, sockets: sockets)
+            sockets.closeRest()
+            self.link = link
+        }
+    }
+
+    @Test("tunnels go on byte for byte, and programs find the port open all the time")
+    func takeOver() throws {
+        let bench = try Bench()
+        let keeper = try FakeKeeper()
+        let echo = try bench.echo()
+        let old = try Process(bench.link, keeper, Inheritance([:]), to: echo.port)
+        let address = try #require(old.listener.localAddress)
+        bench.link.start()
+        let program = try bench.program(to: address)
+        program.send(bytes("before, "))
+        #expect(bench.run { program.text == "before, " && keeper.count(.tunnel) == 1 })
+        #expect(keeper.count(.listener) == 1 && keeper.count(.vault) == 1)
+
+        old.listener.leave()
+        bench.link.letGo()
+        program.send(bytes("between, "))
+        let early = try bench.program(to: address)
+        early.send(bytes("early"))
+
+        let link = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
+        let new = try Process(link, keeper, keeper.inheritance(), to: echo.port)
+        #expect(link.held.count == 1 && link.wasEverEstablished)
+        #expect(new.listener.localAddress == address)
+        link.start()
+        program.send(bytes("after"))
+        #expect(bench.run { program.text == "before, between, after" && early.text == "early" })
+        #expect(bench.gateway.counters.tunnelsResumed == 1)
+        for each in [program, early] { try each.stream?.shutdownWrite() }
+        #expect(bench.run { program.hasEnded && early.hasEnded && link.tunnelCount == 0 })
+        #expect(bench.run { keeper.count(.tunnel) == 0 })
+        withExtendedLifetime((old, new)) {}
+    }
+
+    @Test("a tunnel whose gateway is configured no more is reset")
+    func otherGateway() throws {
+        let bench = try Bench()
+        let keeper = try FakeKeeper()
+        let echo = try bench.echo()
+        let old = try Process(bench.link, keeper, Inheritance([:]), to: echo.port)
+        bench.link.start()
+        let address = try #require(old.listener.localAddress)
+        let program = try bench.program(to: address)
+        program.send(bytes("x"))
+        #expect(bench.run { program.text == "x" && keeper.count(.tunnel) == 1 })
+        old.listener.leave()
+        bench.link.letGo()
+        let other = LocalLinkTests.withWrongPin(bench.invite)
+        let link = try GatewayLink([other], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
+        let new = try Process(link, keeper, keeper.inheritance(), to: echo.port)
+        #expect(link.held.count == 0)
+        // The process before has its copy here still; one that is dead has none.
+        #expect(bench.run { keeper.count(.tunnel) == 0 })
+        withExtendedLifetime((old, new)) {}
+    }
+
+    @Test("a listener that is configured no more is closed")
+    func closedListener() throws {
+        let bench = try Bench()
+        let keeper = try FakeKeeper()
+        let first = try LoopKeeper(keeper.access, loop: 0, LoopInheritance(), opening: .accepted, on: bench.loop)
+        var inheritance = Inheritance([:])
+        let sockets = ListeningSockets(first.client, &inheritance, on: bench.loop)
+        let echo = try Echo(on: bench.loop)
+        let listeners = try (0..<3).map { _ in try sockets.open(.anyLoopbackPort, handler: echo) }
+        let addresses = listeners.compactMap(\.localAddress)
+        #expect(bench.run { keeper.count(.listener) == 3 })
+        for listener in listeners { sockets.leave(listener) }
+
+        inheritance = keeper.inheritance()
+        let next = ListeningSockets(first.client, &inheritance, on: bench.loop)
+        let last = try next.open(addresses[2], handler: echo)
+        let any = try next.open(.anyLoopbackPort, handler: echo)
+        #expect(last.localAddress == addresses[2] && any.localAddress == addresses[0])
+        next.closeRest()
+        #expect(bench.run { keeper.count(.listener) == 2 })
+        next.close(last)
+        next.close(any)
+        #expect(bench.run { keeper.count(.listener) == 0 })
+    }
+
+    @Test("what is noted of a tunnel names its gateway, whoever's invite it is, and how long that waits")
+    func owner() throws {
+        let bench = try Bench()
+        let noted = TunnelOwner(bench.invite, .seconds(86_400)).bytes
+        #expect(noted.count <= TunnelEntry.mostOwnerBytes)
+        let owner = try #require(TunnelOwner(noted))
+        #expect(owner.linger == .seconds(86_400))
+        #expect(owner.isAt(bench.invite))
+        #expect(!owner.isAt(LocalLinkTests.withWrongPin(bench.invite)))
+        #expect(TunnelOwner([]) == nil && TunnelOwner(noted + [0]) == nil && TunnelOwner(noted.dropLast()) == nil)
+        #expect(TunnelOwner([UInt8](repeating: 255, count: noted.count)) == nil)
+    }
+}
+
+extension TunnelOwner {
+    fileprivate init?(_ bytes: ArraySlice<UInt8>) { self.init(Array(bytes)) }
+}
