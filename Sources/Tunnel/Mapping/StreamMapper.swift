@@ -93,6 +93,8 @@ public struct StreamMapper: Hashable, Sendable {
 extension StreamMapper {
     /// The connection to the origin, whichever it is by now, is of no use any more.
     public mutating func originFailed(_ failure: OriginFailure) -> ContinuationPlan {
+        // The end of a connection may be that of a response, but not of one that began on another connection.
+        let failure = failure == .ended && splicer != nil ? .reset : failure
         do throws(MappingFault) {
             guard let continuation = try follower?.continuation(after: failure) else { return .unchanged }
             splicer = continuation.splicer

@@ -64,15 +64,16 @@ struct ContinuationTests {
             let more = Int.random(in: 1...4, using: &generator)
             let cuts = [first] + (0..<more).map { _ in Int.random(in: 0...260, using: &generator) }
             let framing = ModelOrigin.Framing.allCases.randomElement(using: &generator) ?? .length
+            let failure: OriginFailure = exchange.endsByClosing || first % 2 == 0 ? .reset : .ended
             var bench = MappingBench(exchange, seed: UInt64(first))
-            let outcome = bench.play(.reset, cuts: cuts, ModelOrigin(turns: exchange.turns, framing: framing))
+            let outcome = bench.play(failure, cuts: cuts, ModelOrigin(turns: exchange.turns, framing: framing))
             let isRight =
                 switch outcome {
                 case .aborted: bench.isBeginning && exchange.continuable != .anywhere
                 case .unchanged where exchange.end == .aside: bench.isBeginning
                 case .unchanged: bench.isWhole
                 }
-            if !isRight { Issue.record("\(framing) at \(cuts): \(outcome), \(bench.story)") }
+            if !isRight { Issue.record("\(failure), \(framing) at \(cuts): \(outcome), \(bench.story)") }
         }
     }
 

@@ -72,6 +72,7 @@ struct MappingBench {
     /// Everything, with failures behind so many bytes of what each origin has to say; the last one says all of it and ends.
     mutating func play(_ failure: OriginFailure, cuts: [Int], _ origin: ModelOrigin) -> Outcome {
         request(exchange.requests)
+        let cutting = failure
         var cuts = cuts[...]
         respond(Array(exchange.responses.prefix(cuts.popFirst() ?? exchange.responses.count)))
         var failure = failure
@@ -83,7 +84,7 @@ struct MappingBench {
                 sent.append(requests)
                 let answer = origin.answer(requests)
                 let cut = cuts.popFirst() ?? answer.count
-                failure = cut < answer.count ? .reset : .ended
+                failure = cut < answer.count ? cutting : .ended
                 switch splice(Array(answer.prefix(cut))) {
                 case .abort(let reason): return .aborted(reason)
                 case .unavailable: failure = .declaredDead

@@ -152,6 +152,22 @@ struct StreamMapperTests {
         #expect(mapper.state == .over)
     }
 
+    @Test("an origin that ends before it has answered has not ended a response without a length")
+    func earlyEnd() throws {
+        var mapper = followed(octets("HTTP/1.1 200 OK\nETag: \"v1\"\n\nAB"))
+        for answer in ["", "HTTP/1.1 103 E\n\nHTTP/1.1 206 P\nETag: \"v1\"\n"] {
+            let again = mapper.originFailed(.reset)
+            #expect(requests(again)?.contains("Range: bytes=2-\n") == true)
+            #expect(try spliced(&mapper, answer) == "")
+            #expect(requests(mapper.originFailed(.ended))?.contains("Range: bytes=2-\n") == true)
+        }
+        let answer = "HTTP/1.1 206 P\nETag: \"v1\"\nContent-Range: bytes 2-3/4\n\n"
+        #expect(try spliced(&mapper, answer) == "")
+        #expect(requests(mapper.originFailed(.ended))?.contains("Range: bytes=2-3\n") == true)
+        #expect(try spliced(&mapper, answer + "CD") == "CD")
+        #expect(mapper.state == .over)
+    }
+
     @Test("an origin that is overloaded is none; another one is tried")
     func unavailable() throws {
         var mapper = followed(head + octets("AB"))
