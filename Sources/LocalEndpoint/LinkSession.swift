@@ -259,7 +259,8 @@ final class LinkSession: ConnectionApplication {
         resumable.insert(id, agreed.id)
         link.protection?.open(
             agreed.id, to: client.relay.destination(of: id), owner: TunnelOwner(attempt.invite, agreed.linger).bytes,
-            ring: ring, delivered: client.relay.delivered(of: id) ?? 0, side)
+            ring: ring, outgoing: side.stream.hasReachedEnd ? .ended : .open,
+            delivered: client.relay.delivered(of: id) ?? 0, side)
     }
 
     private func forget(_ id: TunnelID) {

@@ -53,6 +53,36 @@ private final class FakeKeeper {
     }
 }
 
+/// Reads up to the end, and says nothing by itself.
+private final class Silent: StreamListenerHandler, ByteStreamHandler {
+    private var listener: StreamListener?
+    private(set) var streams: [ByteStream] = []
+    private(set) var hasEnded = false
+
+    init(on loop: EventLoop) throws {
+        listener = try StreamListener(tcp: .anyLoopbackPort, on: loop, handler: self)
+    }
+
+    var port: UInt16 { listener?.localAddress?.port ?? 0 }
+
+    func listener(_ listener: StreamListener, accepted stream: ByteStream) {
+        streams.append(stream)
+        stream.setHandler(self)
+        stream.isReading = true
+    }
+
+    func listener(_ listener: StreamListener, pausedBy error: SystemError) {}
+
+    func streamReadable(_ stream: ByteStream) {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        var region = buffer.mutableSpan
+        if stream.read(into: &region) == .endOfStream { hasEnded = true }
+    }
+
+    func streamWritable(_ stream: ByteStream) {}
+    func streamBroken(_ stream: ByteStream) {}
+}
+
 @Suite("A local endpoint after which another process comes")
 struct LocalKeepingTests {
     /// A process's share of a local endpoint.
@@ -105,6 +135,34 @@ struct LocalKeepingTests {
         for each in [program, early] { try each.stream?.shutdownWrite() }
         #expect(bench.run { program.hasEnded && early.hasEnded && link.tunnelCount == 0 })
         #expect(bench.run { keeper.count(.tunnel) == 0 })
+        withExtendedLifetime((old, new)) {}
+    }
+
+    @Test("a program that had nothing more to say from the start gets its answer from the next process")
+    func halfClosed() throws {
+        let bench = try Bench()
+        let keeper = try FakeKeeper()
+        let origin = try Silent(on: bench.loop)
+        let old = try Process(bench.link, keeper, Inheritance([:]), to: origin.port)
+        bench.link.start()
+        #expect(bench.run { bench.link.session != nil })
+        let program = try bench.program(to: old.listener.localAddress)
+        program.send(bytes("question"))
+        #expect(bench.run { program.stream != nil })
+        try program.stream?.shutdownWrite()
+        // Its end is read before the gateway has answered.
+        #expect(bench.run { origin.streams.count == 1 && keeper.count(.tunnel) == 1 })
+        #expect(bench.run { bench.gateway.held.count == 0 && origin.hasEnded })
+        old.listener.leave()
+        bench.link.letGo()
+        let link = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
+        let new = try Process(link, keeper, keeper.inheritance(), to: origin.port)
+        link.start()
+        #expect(bench.run { bench.gateway.counters.tunnelsResumed == 1 })
+        _ = origin.streams.first?.write(bytes("answer").span)
+        origin.streams.first?.close()
+        #expect(bench.run { program.hasEnded || program.isBroken })
+        #expect(program.text == "answer" && !program.isBroken)
         withExtendedLifetime((old, new)) {}
     }
 

@@ -285,6 +285,7 @@ class Load:
         self.refused = 0
         self.worst = (0.0, "nothing")
         self.is_ending = False
+        self.has_commands = True
         # When the gateway was killed, as `time.monotonic` tells it.
         self.hits: collections.deque[float] = collections.deque(maxlen=HITS)
 
@@ -317,7 +318,20 @@ class Load:
             f"{' s ago' if hits else ''}: {error}", file=sys.stderr, flush=True)
         self.close(transfer)
 
+    def listen(self) -> None:
+        """Takes the commands that have come by now."""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(0, 4096).decode()
+            for line in data.splitlines():
+                self.command(line)
+            if not data:
+                self.selector.unregister(0)
+                self.has_commands = False
+
     def reset(self, transfer: Transfer, error: OSError) -> None:
+        # The hit was told before it was done.
+        if self.has_commands:
+            self.listen()
         if transfer.heard is None:
             # An upload, or one that was opened while nobody was there.
             first, last = transfer.began - OPENING, transfer.began + OPENING
@@ -387,11 +401,7 @@ class Load:
                 next_tick = now + TICK
             for key, mask in self.selector.select(TICK):
                 if key.fileobj == 0:
-                    data = os.read(0, 4096).decode()
-                    for line in data.splitlines():
-                        self.command(line)
-                    if not data:
-                        self.selector.unregister(0)
+                    self.listen()
                 elif key.fileobj in self.transfers:
                     self.serve(self.transfers[key.fileobj], mask, time.monotonic())  # type: ignore[index]
         sum_of_all = f"moved {self.moved} in {self.count} connections"
