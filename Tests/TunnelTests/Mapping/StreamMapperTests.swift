@@ -168,6 +168,23 @@ struct StreamMapperTests {
         #expect(mapper.state == .over)
     }
 
+    @Test("an answer that begins differently from the one that broke is not taken")
+    func otherBeginning() {
+        var mapper = followed(octets("HTTP/1.1 20"))
+        #expect(requests(mapper.originFailed(.reset)) != nil)
+        #expect(throws: ContinuationFailure.self) { try spliced(&mapper, "HTTP/1.1 404 Not Found\n\n") }
+        guard case .aside = mapper.state else { return #expect(Bool(false), "\(mapper.state)") }
+    }
+
+    @Test("nothing is asked for behind a response that closes the connection")
+    func closing() {
+        let pair = octets("GET /a HTTP/1.1\n\nGET /b HTTP/1.1\n\n")
+        var mapper = followed(
+            octets("HTTP/1.1 200 OK\nETag: \"v1\"\nConnection: close\nContent-Length: 9\n\nA"), by: pair)
+        #expect(
+            requests(mapper.originFailed(.reset)) == "GET /a HTTP/1.1\nRange: bytes=1-8\nIf-Range: \"v1\"\n\n")
+    }
+
     @Test("an origin that is overloaded is none; another one is tried")
     func unavailable() throws {
         var mapper = followed(head + octets("AB"))
