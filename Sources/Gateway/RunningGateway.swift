@@ -76,7 +76,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         watchUsers()
         reportEvents = MailboxEvents(reports, on: loop, receiver: self)
         try startWorkers(setup, configuration)
-        signals = try SignalEvents([.terminate, .interrupt, .hangUp], on: loop, handler: self)
+        signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user2], on: loop, handler: self)
         do {
             control = try ControlServer(path: configuration.control, on: loop, responder: self)
         } catch {
@@ -168,8 +168,9 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch signal {
         case .hangUp: reload()
         case .terminate, .interrupt: stop()
-        // SIGUSR2 is for the keeper, which begins a replacement.
-        case .user1, .user2: break
+        // Its keeper takes the signal where there is one.
+        case .user2: log.warning("this process works alone: nobody could take over from it")
+        case .user1: break
         }
     }
 

@@ -58,7 +58,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         let listeners = LocalListeners(link: link, sockets: try Self.takeOver(keeper, link))
         if let failure = listeners.follow(configuration).first { throw failure }
         self.listeners = listeners
-        signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user1], on: loop, handler: self)
+        signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user1, .user2], on: loop, handler: self)
         do {
             control = try LocalControl(path: configuration.control, link: link)
         } catch {
@@ -138,7 +138,9 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         switch signal {
         case .hangUp: reload()
         case .user1: rebind()
-        case .terminate, .interrupt, .user2: endRequested()
+        case .terminate, .interrupt: endRequested()
+        // Its keeper takes the signal where there is one.
+        case .user2: log.warning("this process works alone: nobody could take over from it")
         }
     }
 

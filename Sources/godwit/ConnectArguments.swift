@@ -82,7 +82,7 @@ struct ConnectArguments: ParsableArguments {
         transform: { try ListenSpec($0) })
     var http: [ListenSpec] = []
 
-    @Flag(help: "Work in one process: tunnels end when it is killed.")
+    @Flag(help: "Work in one process: tunnels end when it is killed, and SIGUSR2 replaces nothing.")
     var alone = false
 
     @OptionGroup var log: LogArguments

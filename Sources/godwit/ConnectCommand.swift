@@ -7,7 +7,7 @@ struct ConnectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect", abstract: "Run the local endpoint in the foreground.",
         discussion:
-            "SIGTERM stops it once its tunnels have ended or five seconds have passed; SIGHUP reads the file again, SIGUSR1 replaces the local UDP socket."
+            "SIGTERM stops it once its tunnels have ended or five seconds have passed; SIGHUP reads the file again, SIGUSR1 replaces the local UDP socket, SIGUSR2 has the program as it is on the disk now take over; no tunnel ends."
     )
 
     @OptionGroup var arguments: ConnectArguments
