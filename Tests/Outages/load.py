@@ -5,13 +5,13 @@
 A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of
 small messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a
 second. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `hit
-TIME` tells that the gateway is killed at that time (seconds since 1970), `stop` ends it after the transfers that are
-under way.
+TIME` tells that a process is killed at that time (seconds since 1970), `away TIME` and `back TIME` that the gateway cannot
+be reached in between, `stop` ends it after the transfers that are under way.
 
 Prints `mark NAME stall MS of KIND, moved BYTES`, and at the end `moved BYTES in COUNT connections, FAILURES failed,
 REFUSED refused`; what failed and how goes to standard error. Exits with 1 if any did. Refused is a connection that is
 reset after a hit which found its tunnel less than a tenth of a second old, or not open yet: that is how soon a tunnel is
-protected.
+protected; and one that was opened while the gateway was away: programs do not wait for it without end.
 
 A stall is the longest time for which a connection that waits for bytes got none, or a dialogue no answer.
 """
@@ -264,6 +264,11 @@ class Dialogue(Transfer):
         return self.sent == MESSAGES and not self.expected
 
 
+def moment(text: str) -> float:
+    """What `time.monotonic` said at a time in seconds since 1970."""
+    return time.monotonic() - (time.time() - float(text))
+
+
 class Load:
     """All connections."""
 
@@ -288,6 +293,8 @@ class Load:
         self.has_commands = True
         # When the gateway was killed, as `time.monotonic` tells it.
         self.hits: collections.deque[float] = collections.deque(maxlen=HITS)
+        # When the gateway could not be reached.
+        self.absences: list[tuple[float, float]] = []
 
     def stalled(self, seconds: float, kind: str) -> None:
         self.worst = max(self.worst, (seconds, kind))
@@ -337,7 +344,10 @@ class Load:
             first, last = transfer.began - OPENING, transfer.began + OPENING
         else:
             first, last = transfer.began, transfer.heard
-        if not any(first < hit < last + PROTECTED for hit in self.hits):
+        is_hit = any(first < hit < last + PROTECTED for hit in self.hits)
+        is_late = transfer.heard is None and any(
+            away - OPENING < transfer.began < back for away, back in self.absences)
+        if not is_hit and not is_late:
             return self.fail(transfer, error)
         self.refused += 1
         return self.close(transfer)
@@ -382,7 +392,11 @@ class Load:
             print(f"mark {words[1]} stall {seconds * 1000:.0f} ms of {kind}, moved {self.moved}", flush=True)
             self.worst = (0.0, "nothing")
         elif words[:1] == ["hit"]:
-            self.hits.append(time.monotonic() - (time.time() - float(words[1])))
+            self.hits.append(moment(words[1]))
+        elif words[:1] == ["away"]:
+            self.absences.append((moment(words[1]), float("inf")))
+        elif words[:1] == ["back"]:
+            self.absences[-1] = (self.absences[-1][0], moment(words[1]))
         elif words[:1] == ["stop"]:
             self.is_ending = True
 
