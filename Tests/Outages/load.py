@@ -1,6 +1,7 @@
 """Many TCP connections of all kinds at once, every byte of which is checked.
 
     load.py --http PORT --echo PORT --sink PORT [--tunnels N] [--seconds S] [--rate BYTES] [--seed N]
+            [--patience SECONDS]
 
 A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of
 small messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a
@@ -47,8 +48,6 @@ OPENING = 1.0
 HITS = 64
 # Failures after which there is no point in going on.
 MOST_FAILURES = 20
-# Seconds without progress after which a connection counts as hanging.
-HANGING = 200.0
 
 
 class Failure(Exception):
@@ -366,7 +365,7 @@ class Load:
     def tick(self, now: float) -> None:
         for transfer in list(self.transfers.values()):
             transfer.tick(now)
-            if now - (transfer.waiting or now) > HANGING:
+            if now - (transfer.waiting or now) > self.options.patience:
                 self.fail(transfer, Failure("hangs"))
                 continue
             self.watch(transfer, transfer.interest(now))
@@ -431,6 +430,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--rate", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
+    # Seconds without progress after which a connection counts as hanging.
+    parser.add_argument("--patience", type=float, default=200)
     return Load(parser.parse_args()).run()
 
 
