@@ -35,6 +35,8 @@ final class LinkSession: ConnectionApplication {
     private var hasDetached = false
     /// When something last arrived from the gateway.
     private(set) var lastContact: Instant
+    /// Since when that has gone on without a pause: what arrives after one may have waited here while this machine slept.
+    private var contactBegan = Instant.origin
     /// Chooses the path; from the confirmation of the handshake to the end of the connection.
     private(set) var paths: PathControl?
     /// Whether this end has given the connection up; what it still tells changes nothing.
@@ -83,14 +85,23 @@ final class LinkSession: ConnectionApplication {
     // MARK: - Tunnels
 
     func open(_ applicant: any TunnelApplicant) {
-        let roundTrip = driven.connection.networkPaths.first?.smoothedRTT ?? .zero
-        let isFresh = link.loop.now - lastContact < Self.trustInterval + roundTrip * 2
-        let optimism = isFresh ? applicant.optimism : .afterAnswer
+        let optimism = isTrusted ? applicant.optimism : .afterAnswer
         let id = client.open(to: applicant.destination, optimism, .resumable)
         openings[id] = Opening(applicant: applicant, optimism: optimism)
         // Bytes that may be sent at once are read at once; what comes back waits for the answer all the same.
         if optimism == .beforeAnswer { attach(applicant, to: id) }
         driven.needsService()
+    }
+
+    /// Whether the gateway has been there all the time of late.
+    private var isTrusted: Bool {
+        let now = link.loop.now
+        return now - lastContact < longestPause && now - contactBegan >= longestPause
+    }
+
+    /// A pause after which the gateway has to prove again that it is there.
+    private var longestPause: Interval {
+        Self.trustInterval + (driven.connection.networkPaths.first?.smoothedRTT ?? .zero) * 2
     }
 
     /// Gives up on behalf of a program that is gone.
@@ -168,7 +179,10 @@ final class LinkSession: ConnectionApplication {
             return link.closed(self, end)
         default: break
         }
+        if now - lastContact >= longestPause { contactBegan = now }
         lastContact = now
+        // It has answered to what was drawn for this connection alone.
+        if case .handshakeCompleted = event { contactBegan = .origin }
         client.receive(event, at: now)
     }
 

@@ -345,7 +345,7 @@ class Load:
             first, last = transfer.began, transfer.heard
         is_hit = any(first < hit < last + PROTECTED for hit in self.hits)
         is_late = transfer.heard is None and any(
-            away - OPENING < transfer.began < back for away, back in self.absences)
+            away - OPENING < transfer.began < back + OPENING for away, back in self.absences)
         if not is_hit and not is_late:
             return self.fail(transfer, error)
         self.refused += 1
