@@ -4,7 +4,7 @@ public struct ControlLine {
     public enum Progress: Hashable, Sendable {
         /// The line goes on.
         case incomplete
-        /// The whole line, without its line feed. `rest` holds what came behind it.
+        /// The whole line, without its line feed. What came behind it is passed over.
         case line(String)
         /// It is longer than its bound: nothing more is taken.
         case tooLong
@@ -13,8 +13,6 @@ public struct ControlLine {
     /// Bytes in the longest line, without its line feed.
     private let limit: Int
     private var received: [UInt8] = []
-    /// What came behind the line.
-    public private(set) var rest: [UInt8] = []
 
     /// A line of at most `limit` bytes.
     public init(atMost limit: Int) { self.limit = limit }
@@ -29,7 +27,6 @@ public struct ControlLine {
         let end = bytes[..<newline]
         guard end.count <= limit - received.count else { return .tooLong }
         received += end
-        rest = Array(bytes[bytes.index(after: newline)...])
         return .line(String(decoding: received, as: UTF8.self))
     }
 }

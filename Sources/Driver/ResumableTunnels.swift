@@ -27,9 +27,6 @@ public struct ResumableTunnels {
         if stage == .closing { closing.insert(id) }
     }
 
-    /// The name of a tunnel.
-    public subscript(id: TunnelID) -> ResumptionID? { names[id] }
-
     /// Whether a tunnel has a name but no TCP any more.
     public func isClosing(_ id: TunnelID) -> Bool { closing.contains(id) }
 

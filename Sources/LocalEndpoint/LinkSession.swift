@@ -179,7 +179,9 @@ final class LinkSession: ConnectionApplication {
             return link.closed(self, end)
         default: break
         }
-        if now - lastContact >= longestPause { contactBegan = now }
+        // The round trip is asked for only after a pause: events are many.
+        let pause = now - lastContact
+        if pause >= Self.trustInterval, pause >= longestPause { contactBegan = now }
         lastContact = now
         // It has answered to what was drawn for this connection alone.
         if case .handshakeCompleted = event { contactBegan = .origin }
