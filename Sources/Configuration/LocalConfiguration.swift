@@ -16,6 +16,8 @@ public struct LocalConfiguration: Hashable, Sendable {
     public var http: [ProxyListener]
     /// Which network interfaces to use.
     public var paths: Paths
+    /// How several gateways stand in for one another.
+    public var failover: Failover
     /// Where metrics and the status page are served; `nil` for nowhere.
     public var status: NetworkAddress?
 
@@ -58,6 +60,27 @@ public struct LocalConfiguration: Hashable, Sendable {
         public var password: String
     }
 
+    /// When another gateway takes over.
+    public struct Failover: Hashable, Sendable {
+        /// What is kept of the gateway that would be next.
+        public enum Standby: String, Hashable, Sendable, CaseIterable {
+            /// A ticket that shortens the handshake.
+            case ticket
+            /// A connection.
+            case connected
+        }
+
+        /// How long a gateway may be silent while another one answers before its tunnels are reset.
+        public var giveUpAfter = Interval.seconds(10)
+        /// How long a preferred gateway must have been connected before it is returned to.
+        public var returnAfter = Interval.seconds(10)
+        /// What is kept of the gateway that would be next.
+        public var standby = Standby.ticket
+
+        /// The defaults.
+        public init() {}
+    }
+
     /// Preferences among network interfaces, by patterns with `*`.
     public struct Paths: Hashable, Sendable {
         /// Patterns, best first.
@@ -84,6 +107,7 @@ extension LocalConfiguration {
         socks = []
         http = []
         paths = Paths()
+        failover = Failover()
         status = nil
     }
 
@@ -96,7 +120,7 @@ extension LocalConfiguration {
     ) throws(ConfigurationError) {
         let root = try TableReader(
             TOMLNode.parse(text, source: source), name: "", source: source,
-            keys: ["gateways", "gateways_file", "control", "forward", "socks", "http", "paths", "status"])
+            keys: ["gateways", "gateways_file", "control", "forward", "socks", "http", "paths", "failover", "status"])
         self.init(surroundings: surroundings)
         self.source = source
         gateways = try Self.gateways(root, surroundings, invites)
@@ -113,6 +137,7 @@ extension LocalConfiguration {
             http.append(try Self.proxy(table, port: 8118))
         }
         paths = try Paths(root)
+        failover = try Failover(root)
         status = try root.table("status", keys: ["listen"])?.optionalListenAddress("listen")
         try checkListeners()
     }
@@ -172,6 +197,20 @@ extension LocalConfiguration {
     /// Every TCP address that is listened on.
     public var listeners: [NetworkAddress] {
         forwards.map(\.listen) + socks.map(\.listen) + http.map(\.listen) + (status.map { [$0] } ?? [])
+    }
+}
+
+extension LocalConfiguration.Failover {
+    init(_ root: TableReader) throws(ConfigurationError) {
+        self.init()
+        guard let table = try root.table("failover", keys: ["give_up_after", "return_after", "standby"]) else { return }
+        giveUpAfter = try table.interval("give_up_after", in: .seconds(1)...(.seconds(86_400))) ?? giveUpAfter
+        returnAfter = try table.interval("return_after", in: .zero...(.seconds(86_400))) ?? returnAfter
+        guard let text = try table.string("standby") else { return }
+        guard let standby = Standby(rawValue: text.value) else {
+            throw text.error("failover.standby = \"\(text.value)\" is not known; write \"ticket\" or \"connected\"")
+        }
+        self.standby = standby
     }
 }
 

@@ -127,6 +127,11 @@ public final class TunnelHold<Note>: TimerHandler {
     /// Ends a tunnel without a word to the owner: TCP is reset.
     public func abort(_ id: ResumptionID) { take(id)?.side?.stream.abort() }
 
+    /// Resets a tunnel's TCP as if it had broken by itself: the tunnel stays, so that its peer can be told.
+    public func reset(_ id: ResumptionID) {
+        if let side = entries[id]?.side { failed(side) }
+    }
+
     /// Ends all tunnels: TCP is reset.
     public func close() {
         for id in Array(entries.keys) { abort(id) }

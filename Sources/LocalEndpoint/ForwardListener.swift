@@ -7,15 +7,15 @@ import Tunnel
 /// A local port that leads to one origin, as `ssh -L` has it.
 final class ForwardListener: StreamListenerHandler {
     let configuration: LocalConfiguration.Forward
-    private let link: GatewayLink
+    private let links: GatewayLinks
     private let sockets: ListeningSockets
     private var listener: StreamListener?
 
     init(
-        _ forward: LocalConfiguration.Forward, link: GatewayLink, sockets: ListeningSockets
+        _ forward: LocalConfiguration.Forward, links: GatewayLinks, sockets: ListeningSockets
     ) throws(SystemError) {
         configuration = forward
-        self.link = link
+        self.links = links
         self.sockets = sockets
         listener = try sockets.open(forward.listen, handler: self)
     }
@@ -34,11 +34,11 @@ final class ForwardListener: StreamListenerHandler {
     }
 
     func listener(_ listener: StreamListener, accepted stream: ByteStream) {
-        link.open(ForwardedConnection(stream, to: configuration.destination, link: link))
+        links.open(ForwardedConnection(stream, to: configuration.destination, links: links))
     }
 
     func listener(_ listener: StreamListener, pausedBy error: SystemError) {
-        link.log.warning("connections have to wait: \(error)")
+        links.log.warning("connections have to wait: \(error)")
     }
 }
 
@@ -47,12 +47,12 @@ final class ForwardedConnection: TunnelApplicant, ByteStreamHandler {
     let destination: Destination
     var optimism: TunnelClient.Optimism { .beforeAnswer }
     private let stream: ByteStream
-    private unowned let link: GatewayLink
+    private unowned let links: GatewayLinks
 
-    init(_ stream: ByteStream, to destination: Destination, link: GatewayLink) {
+    init(_ stream: ByteStream, to destination: Destination, links: GatewayLinks) {
         self.stream = stream
         self.destination = destination
-        self.link = link
+        self.links = links
         stream.setHandler(self)
         stream.watchForReset()
     }
@@ -67,6 +67,6 @@ final class ForwardedConnection: TunnelApplicant, ByteStreamHandler {
 
     func streamBroken(_ stream: ByteStream) {
         stream.abort()
-        link.withdraw(self)
+        links.withdraw(self)
     }
 }

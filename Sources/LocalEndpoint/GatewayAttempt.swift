@@ -38,8 +38,8 @@ extension GatewayAttempt {
         driver.addSocket(bound)
         let parameters = ClientParameters(
             remote: address, local: bound.localAddress, serverName: invite.gateway.host.description,
-            tls: try tlsContext(keyLogging: link.keyLogging), ticket: link.takeTicket(of: invite),
-            token: link.takeToken(of: invite))
+            tls: try tlsContext(keyLogging: link.keyLogging), ticket: link.takeTicket(),
+            token: link.takeToken())
         var session: LinkSession?
         let driven = try driver.connect(parameters) { driven in
             let made = LinkSession(driven, of: driver, self, link: link)
@@ -72,25 +72,37 @@ extension GatewayAttempt {
 enum LinkFailure: Hashable {
     /// It did not answer, or its name has no address.
     case unreachable(String)
+    /// Its machine says that nothing listens there.
+    case refused(String)
     /// It is not who the invite says, or does not accept the token.
     case notAuthenticated(String)
 
     var sentence: String {
         switch self {
-        case .unreachable(let reason), .notAuthenticated(let reason): reason
+        case .unreachable(let reason), .refused(let reason), .notAuthenticated(let reason): reason
         }
     }
 
     var status: ProcessStatus {
         switch self {
-        case .unreachable: .unreachable
+        case .unreachable, .refused: .unreachable
         case .notAuthenticated: .notAuthenticated
         }
     }
 
     /// The one of two failures that tells the user more.
     func orWorse(_ other: LinkFailure?) -> LinkFailure {
-        if case .notAuthenticated = other, case .unreachable = self { return other ?? self }
-        return self
+        guard let other, case .notAuthenticated = other else { return self }
+        if case .notAuthenticated = self { return self }
+        return other
+    }
+
+    /// What it means for the choice among gateways.
+    var trouble: GatewayTrouble {
+        switch self {
+        case .unreachable: .unreachable
+        case .refused: .refusal
+        case .notAuthenticated: .notAuthenticated
+        }
     }
 }

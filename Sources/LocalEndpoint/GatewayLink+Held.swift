@@ -45,6 +45,7 @@ extension GatewayLink: TunnelHoldOwner {
                 began: session.lastContact, lastHope: loop.now, nextReport: session.lastContact + Outage.firstReport)
             armOutage(at: max(outage.nextReport, loop.now))
         }
+        connectIfNeeded()
         // Where another connection is up, the tunnels go on there at the end of this turn.
         if let current = self.session, current !== session, current.isAcceptingTunnels { armOutage(at: loop.now) }
     }
@@ -109,6 +110,20 @@ extension GatewayLink: TunnelHoldOwner {
 
     func armOutage(at instant: Instant?) {
         if let outageTimer { loop.arm(outageTimer, at: instant) }
+    }
+
+    /// The gateway is dead: its tunnels end here. Should it come back all the same, it is told so.
+    ///
+    /// - Returns: how many there were.
+    func giveUp() -> Int {
+        cancelRace()
+        let count = tunnelCount
+        for session in sessions { session.detachTunnels() }
+        abandonSessions()
+        for entry in held.all { held.reset(entry.tunnel.id) }
+        outage = Outage()
+        armOutage(at: nil)
+        return count
     }
 
     /// Ends what is held: the process, or the hope, is at its end.

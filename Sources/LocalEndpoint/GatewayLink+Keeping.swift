@@ -12,36 +12,19 @@ import Tunnel
 extension GatewayLink {
     var protection: TunnelProtection? { keeper?.protection }
 
-    /// Has tunnels outlive the process, and goes on with those of the process before this one.
-    func keep(_ keeper: LoopKeeper) {
-        self.keeper = keeper
-        let limit = TunnelRelay.Limits().maximumRing
-        let lost = keeper.recover(.client, linger: { TunnelOwner($0.owner)?.linger ?? .zero }, limit: limit) {
-            switch $0 {
-            case .recovered(let recovered): adopt(recovered)
-            case .lost(let tunnel, let reason):
-                log.warning("the tunnel to \(tunnel.entry.destination) cannot go on and was reset: \(reason)")
-            }
-        }
-        guard lost != nil else { return }
+    /// Goes on with a tunnel of the process before this one; false when it is another gateway's.
+    func adopt(_ recovered: TunnelProtection.Recovered) -> Bool {
+        guard let owner = TunnelOwner(recovered.owner), owner.isAt(invite) else { return false }
+        let tunnel = recovered.tunnel
+        held.hold(tunnel, recovered.side, for: tunnel.linger, TunnelNote(gateway: invite))
         // The process before has seen it work.
         wasEverEstablished = true
         hasOpenedTunnel = true
-        log.notice("going on after the process before", metadata: ["tunnels": "\(held.count)"])
-    }
-
-    private func adopt(_ recovered: TunnelProtection.Recovered) {
-        let tunnel = recovered.tunnel
-        guard let owner = TunnelOwner(recovered.owner), let gateway = invites.first(where: owner.isAt) else {
-            log.warning("the tunnel to \(Self.destination(of: tunnel)) was reset: its gateway is configured no more")
-            recovered.side?.abort()
-            protection?.ended(tunnel.id)
-            return
+        if outage.began == nil {
+            outage = Outage(began: loop.now, lastHope: loop.now, nextReport: loop.now + Outage.firstReport)
+            armOutage(at: outage.nextReport)
         }
-        held.hold(tunnel, recovered.side, for: tunnel.linger, TunnelNote(gateway: gateway))
-        guard outage.began == nil else { return }
-        outage = Outage(began: loop.now, lastHope: loop.now, nextReport: loop.now + Outage.firstReport)
-        armOutage(at: outage.nextReport)
+        return true
     }
 
     /// Lets every tunnel go for the process that takes over: nothing is read or written any more.
@@ -52,7 +35,6 @@ extension GatewayLink {
         state = .stopped
         held.freeze()
         for session in sessions { session.letGo() }
-        keeper?.client.flush(atMost: LoopKeeper.patience)
     }
 }
 

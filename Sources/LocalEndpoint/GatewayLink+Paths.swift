@@ -7,6 +7,13 @@ import Tunnel
 
 /// The network changes: paths of the connection, and a fresh connection where no path answers.
 extension GatewayLink: PathContextOwner {
+    /// Asks the gateway for a sign of life, and tries a fresh connection beside one that gives none.
+    func question() {
+        guard let session else { return }
+        session.ping()
+        if session.isSilent { raceWanted(by: session, .silence) }
+    }
+
     /// Replaces the local socket by a new one and moves the connection there.
     func rebind() throws {
         guard let paths = session?.paths else { throw PathRequestError.notConnected }
@@ -21,7 +28,7 @@ extension GatewayLink: PathContextOwner {
         case .dialling(let dial):
             // Its handshakes may have begun on a network that is gone.
             dial.cancel()
-            start()
+            self.dial()
         case .idle, .ready, .stopped: break
         }
     }
@@ -32,21 +39,22 @@ extension GatewayLink: PathContextOwner {
     func raceWanted(by session: LinkSession, _ reason: Handover.Reason) {
         guard session === self.session, racing == nil else { return }
         log.info("trying a fresh connection as well", metadata: ["why": "\(reason.sentence)"])
-        race(gatewaysForRace, since: loop.now)
-    }
-
-    private func race(_ gateways: [Invite], since began: Instant) {
-        guard let first = gateways.first else { return racing = nil }
-        let dial = GatewayDial(first, link: self)
-        racing = Race(dial: dial, began: began, others: Array(gateways.dropFirst()))
+        let dial = GatewayDial(invite, link: self)
+        racing = Race(dial: dial, began: loop.now)
         dial.start(resolver)
     }
 
-    /// A gateway did not answer the fresh connection either: the next one's turn.
+    /// The gateway did not answer the fresh connection either.
     func raceFailed(_ failure: LinkFailure) {
-        guard let racing else { return }
+        guard racing != nil else { return }
+        racing = nil
         log.info("no fresh connection: \(failure.sentence)")
-        race(racing.others, since: racing.began)
+        owner.link(self, failed: failure)
+    }
+
+    /// Whether any path of the connection answers has changed.
+    func silenceChanged(of session: LinkSession, _ since: Instant?) {
+        if session === self.session { owner.link(self, silentSince: since) }
     }
 
     /// The old connection was heard of again: it keeps its tunnels.

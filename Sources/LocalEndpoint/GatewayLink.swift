@@ -8,23 +8,13 @@ import QUIC
 import TLS
 import Tunnel
 
-/// What hears of a gateway link's fate.
-protocol GatewayLinkOwner: AnyObject {
-    /// The first connection is up.
-    func linkEstablished()
-    /// No gateway of the list could be reached in the first round; the link goes on trying unless it is stopped.
-    func linkFailedAtFirst(_ failure: LinkFailure)
-    /// The gateway refused the token.
-    func linkRefused(_ failure: LinkFailure)
-}
-
-/// Keeps one connection to a gateway, whatever happens to it.
+/// Keeps one connection to one gateway, whatever happens to it.
 ///
 /// ```
-///            ┌── next gateway ──┐
-///            ▼                  │ failed
-///  ─► dialling ─────────────────┴── round is over ──► waiting ──► (dialling)
-///            └── handshake ──► ready ─── lost, or the gateway goes away ──┘
+///           start             failed
+///    idle ─────────► dialling ───────► waiting ──► (dialling)
+///     ▲                 └── handshake ──► ready ─── lost, or the gateway goes away ──► (waiting)
+///     └── rest, when no tunnel needs it ───┘
 /// ```
 /// Tunnels that are asked for meanwhile wait for the connection, up to `openLimit`. Those that were up are held, and go on
 /// with the next connection. A gateway that goes away keeps the tunnels that it has on its old connection until they end.
@@ -53,11 +43,11 @@ final class GatewayLink: TimerHandler {
 
     let loop: EventLoop
     let log: Logger
-    private(set) var invites: [Invite]
+    private(set) var invite: Invite
     let resolver: Resolver
     /// What the connections know of this machine's links.
     let paths: PathContext
-    private unowned let owner: any GatewayLinkOwner
+    unowned let owner: any GatewayLinkOwner
     private let keyLogFile: KeyLogFile?
     var state = State.idle
 
@@ -65,8 +55,6 @@ final class GatewayLink: TimerHandler {
     struct Race {
         var dial: GatewayDial
         var began: Instant
-        /// Gateways whose turn it is if this one does not answer.
-        var others: [Invite]
     }
     /// Only while a connection is there.
     var racing: Race?
@@ -82,8 +70,8 @@ final class GatewayLink: TimerHandler {
     private var backoff = Backoff()
     private var noDialBefore = Instant.origin
     private var generator = KeyedGenerator.system()
-    /// The place in the list of the gateway whose turn it is.
-    private var current = 0
+    /// Whether there is to be a connection also without tunnels.
+    private(set) var isWanted = false
     private var waiting: [Waiting] = []
     /// What makes tunnels outlive the process; nil where nobody keeps them.
     var keeper: LoopKeeper?
@@ -94,19 +82,18 @@ final class GatewayLink: TimerHandler {
     var wasEverEstablished = false
     /// The same of a tunnel.
     var hasOpenedTunnel = false
-    private var roundFailure: LinkFailure?
-    private var tickets: [Invite: SessionTicket] = [:]
-    private var tokens: [Invite: [UInt8]] = [:]
+    private var ticket: SessionTicket?
+    private var token: [UInt8] = []
     private(set) var reconnects = 0
     private(set) var lastFailure: LinkFailure?
     /// What was last said of a gateway that cannot be reached: it is not said again until something else is so.
     private var toldFailure: LinkFailure?
 
     init(
-        _ invites: [Invite], paths: LocalConfiguration.Paths = .init(), on loop: EventLoop, log: Logger,
+        _ invite: Invite, paths: LocalConfiguration.Paths = .init(), on loop: EventLoop, log: Logger,
         keyLog: KeyLogFile?, owner: any GatewayLinkOwner
     ) throws(SystemError) {
-        self.invites = invites
+        self.invite = invite
         self.loop = loop
         self.log = log
         self.owner = owner
@@ -122,19 +109,55 @@ final class GatewayLink: TimerHandler {
         held.setOwner(self)
     }
 
-    /// Begins a round through the list of gateways.
+    /// Connects, and does so again whenever the connection is lost.
     func start() {
-        current = 0
-        roundFailure = nil
-        dial()
+        isWanted = true
+        if case .idle = state { dial() }
     }
 
-    /// Other gateways, from the next connection on.
-    func replaceGateways(_ invites: [Invite]) {
-        guard invites != self.invites, !invites.isEmpty else { return }
-        self.invites = invites
-        current = min(current, invites.count - 1)
+    /// Needs no connection any more but for the tunnels that there are.
+    func rest() {
+        isWanted = false
+        restIfIdle()
     }
+
+    private func restIfIdle() {
+        guard !isNeeded else { return }
+        switch state {
+        case .dialling(let dial): dial.cancel()
+        case .ready(let session): discard(session)
+        case .waiting: break
+        case .idle, .stopped: return
+        }
+        cancelRace()
+        state = .idle
+    }
+
+    /// Whether there has to be a connection.
+    private var isNeeded: Bool {
+        isWanted || held.count > 0 || !waiting.isEmpty || (session?.tunnelCount ?? 0) > 0
+    }
+
+    /// Whether there is nothing here that anybody could miss.
+    var isIdle: Bool {
+        if case .idle = state { tunnelCount == 0 } else { false }
+    }
+
+    /// Gives back what a link takes that is used no more.
+    func end() {
+        for timer in [retryTimer, waitTimer, discardTimer, outageTimer] { if let timer { loop.removeTimer(timer) } }
+        endDiscarded()
+        held.close()
+        paths.close()
+    }
+
+    /// Connects where tunnels need it.
+    func connectIfNeeded() {
+        if case .idle = state, isNeeded { dial() }
+    }
+
+    /// The same gateway with another token, from the next connection on.
+    func replace(_ invite: Invite) { self.invite = invite }
 
     /// Tells the gateway that this is the end, and connects no more.
     func stop() {
@@ -162,14 +185,6 @@ final class GatewayLink: TimerHandler {
     /// Every connection with tunnels.
     var sessions: [LinkSession] { leaving + (session.map { [$0] } ?? []) }
 
-    /// The gateways for a fresh connection: first the one that is connected to, then the others in their order.
-    var gatewaysForRace: [Invite] {
-        invites.filter { $0 == gateway } + invites.filter { $0 != gateway }
-    }
-
-    /// The gateway that is connected to or tried.
-    var gateway: Invite { session?.attempt.invite ?? invites[current] }
-
     var tunnelCount: Int { sessions.reduce(held.count) { $0 + $1.tunnelCount } }
 
     // MARK: - Tunnels
@@ -180,7 +195,20 @@ final class GatewayLink: TimerHandler {
         guard waiting.count < Self.maximumWaiting else { return fail(applicant) }
         waiting.append(Waiting(applicant: applicant, deadline: loop.now + Self.openLimit))
         armWaitTimer()
-        if case .waiting = state { armRetry(.zero) }
+        switch state {
+        case .waiting: armRetry(.zero)
+        case .idle: dial()
+        case .dialling, .ready, .stopped: break
+        }
+    }
+
+    /// Takes back what was asked for and has no answer, and of which nothing was sent: another gateway may do better.
+    func takeApplicants() -> [any TunnelApplicant] {
+        let taken = waiting.map(\.applicant) + (session?.takeApplicants() ?? [])
+        waiting = []
+        armWaitTimer()
+        restIfIdle()
+        return taken
     }
 
     /// A program that waits for a tunnel is gone.
@@ -190,7 +218,10 @@ final class GatewayLink: TimerHandler {
     }
 
     /// Whether programs wait for the gateway, and not for so long yet that it hardly comes back in the next second.
-    var isAwaited: Bool { !waiting.isEmpty || (outage.began != nil && loop.now - outage.lastHope < Outage.hope) }
+    var isAwaited: Bool { isAwaitedHere || owner.isAwaited(self) }
+
+    /// The same for programs that have asked for this gateway.
+    var isAwaitedHere: Bool { !waiting.isEmpty || (outage.began != nil && loop.now - outage.lastHope < Outage.hope) }
 
     private func armWaitTimer() {
         if let waitTimer { loop.arm(waitTimer, at: waiting.first?.deadline) }
@@ -208,9 +239,6 @@ final class GatewayLink: TimerHandler {
         applicant.tunnelFailed(.connectionLost)
     }
 
-    /// Whether nobody can get any further: the only gateway never took the token.
-    var isRefusedForGood: Bool { invites.count == 1 && !hasOpenedTunnel }
-
     func tunnelOpened(to destination: Destination) {
         hasOpenedTunnel = true
         log.debug("tunnel is up", metadata: ["destination": "\(destination)"])
@@ -220,15 +248,15 @@ final class GatewayLink: TimerHandler {
         log.warning("\(failure.description(for: destination))")
         guard failure == .unauthorized else { return }
         let refusal = LinkFailure.notAuthenticated(
-            "the gateway \(gateway.gateway) does not accept the token; ask its owner for a new invite")
+            "the gateway \(invite.gateway) does not accept the token; ask its owner for a new invite")
         lastFailure = refusal
-        owner.linkRefused(refusal)
+        owner.linkRefused(self, refusal)
     }
 
     // MARK: - Reaching a gateway
 
-    private func dial() {
-        let dial = GatewayDial(invites[current], link: self)
+    func dial() {
+        let dial = GatewayDial(invite, link: self)
         state = .dialling(dial)
         dial.start(resolver)
     }
@@ -239,8 +267,6 @@ final class GatewayLink: TimerHandler {
 
     func connected(_ session: LinkSession) {
         state = .ready(session)
-        current = invites.firstIndex(of: session.attempt.invite) ?? current
-        roundFailure = nil
         lastFailure = nil
         toldFailure = nil
         log.notice("connected", metadata: ["gateway": "\(session.attempt.address)"])
@@ -249,29 +275,20 @@ final class GatewayLink: TimerHandler {
         armWaitTimer()
         resumeHeld(on: session)
         for entry in ready { session.open(entry.applicant) }
-        if wasEverEstablished {
-            reconnects += 1
-        } else {
-            wasEverEstablished = true
-            owner.linkEstablished()
-        }
+        if wasEverEstablished { reconnects += 1 }
+        wasEverEstablished = true
+        owner.link(self, connectedAfter: session.established.map { $0 - session.began } ?? .zero)
     }
 
-    /// All addresses of a gateway failed: the next gateway's turn, or a pause.
+    /// All addresses of the gateway failed: a pause.
     func dial(_ dial: GatewayDial, failed failure: LinkFailure) {
         guard dial !== racing?.dial else { return raceFailed(failure) }
-        let failure = failure.orWorse(roundFailure)
-        roundFailure = failure
         lastFailure = failure
-        if current + 1 < invites.count {
-            current += 1
-            return self.dial()
-        }
         state = .waiting
         armRetry(nextPause())
-        guard wasEverEstablished else { return owner.linkFailedAtFirst(failure) }
-        if failure != toldFailure { log.warning("no gateway: \(failure.sentence)") }
+        if wasEverEstablished, failure != toldFailure { log.warning("no gateway: \(failure.sentence)") }
         toldFailure = failure
+        owner.link(self, failed: failure)
     }
 
     private func nextPause() -> Interval {
@@ -288,7 +305,9 @@ final class GatewayLink: TimerHandler {
         if timer == waitTimer { return expireWaiting(at: now) }
         if timer == discardTimer { return endDiscarded() }
         if timer == outageTimer { return tellOfOutage(at: now) }
-        if case .waiting = state { start() }
+        guard case .waiting = state else { return }
+        state = .idle
+        if isNeeded { dial() }
     }
 
     // MARK: - What becomes of connections
@@ -317,6 +336,7 @@ final class GatewayLink: TimerHandler {
             log.warning("connection lost: \(end.sentence)", metadata: ["gateway": "\(session.attempt.address)"])
             lastFailure = LinkFailure(end, gateway: session.attempt)
             replace(session)
+            owner.linkLost(self)
         case .idle, .dialling, .ready, .waiting, .stopped: break
         }
     }
@@ -329,6 +349,7 @@ final class GatewayLink: TimerHandler {
         leave(session)
         noDialBefore = loop.now + Self.pauseAfterGoingAway
         replace(session)
+        owner.linkGoingAway(self)
     }
 
     /// A connection that takes no further tunnels ends with its last one.
@@ -337,8 +358,17 @@ final class GatewayLink: TimerHandler {
     }
 
     func tunnelsEnded(on session: LinkSession) {
-        guard leaving.contains(where: { $0 === session }) else { return }
+        guard leaving.contains(where: { $0 === session }) else { return restIfIdle() }
         leaving.removeAll { $0 === session }
+        discard(session)
+    }
+
+    /// Lets go of every connection; another one is made where one is needed.
+    func abandonSessions() {
+        for session in leaving { discard(session) }
+        leaving = []
+        guard let session else { return }
+        replace(session)
         discard(session)
     }
 
@@ -373,17 +403,23 @@ final class GatewayLink: TimerHandler {
     var keyLogging: KeyLogging { keyLogFile == nil ? .disabled : .enabled }
     func keyLog(_ line: String) { keyLogFile?.append(line) }
 
-    func keepTicket(_ bytes: [UInt8], of attempt: GatewayAttempt) {
-        tickets[attempt.invite] = SessionTicket(bytes: bytes)
-    }
+    func keepTicket(_ bytes: [UInt8]) { ticket = SessionTicket(bytes: bytes) }
 
     // RFC 8446 §C.4: a ticket is used once, so that connections cannot be linked to one another.
-    func takeTicket(of invite: Invite) -> SessionTicket? { tickets.removeValue(forKey: invite) }
+    func takeTicket() -> SessionTicket? {
+        defer { ticket = nil }
+        return ticket
+    }
 
-    func keepToken(_ bytes: [UInt8], of attempt: GatewayAttempt) { tokens[attempt.invite] = bytes }
+    var hasTicket: Bool { ticket != nil }
+
+    func keepToken(_ bytes: [UInt8]) { token = bytes }
 
     // RFC 9000 §8.1.3: a token is used once.
-    func takeToken(of invite: Invite) -> [UInt8] { tokens.removeValue(forKey: invite) ?? [] }
+    func takeToken() -> [UInt8] {
+        defer { token = [] }
+        return token
+    }
 
     func pathChanged(_ change: PathEvent) {
         // Every probe is answered; what counts is what changes.

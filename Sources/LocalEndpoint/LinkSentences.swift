@@ -28,11 +28,10 @@ extension LinkFailure {
     /// What the system or the network says about the way to a gateway.
     init(_ error: SystemError, gateway: GatewayAttempt) {
         let name = "\(gateway.invite.gateway) (\(gateway.address.ip))"
-        let isRefusal = error.isRefusal
-        self = .unreachable(
-            isRefusal
-                ? "\(name): nothing listens there on UDP port \(gateway.address.port); is the gateway running?"
-                : "\(name): \(error)")
+        self =
+            error.isRefusal
+            ? .refused("\(name): nothing listens there on UDP port \(gateway.address.port); is the gateway running?")
+            : .unreachable("\(name): \(error)")
     }
 
     /// What the end of a connection says about its gateway.

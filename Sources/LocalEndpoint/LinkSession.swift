@@ -41,8 +41,12 @@ final class LinkSession: ConnectionApplication {
     private(set) var paths: PathControl?
     /// Whether this end has given the connection up; what it still tells changes nothing.
     private var isGivenUp = false
+    /// When the connection was begun.
+    let began: Instant
     /// When the handshake was complete.
     private(set) var established: Instant?
+    /// Whether no path answers.
+    private(set) var isSilent = false
 
     init(_ driven: DrivenConnection, of driver: EndpointDriver, _ attempt: GatewayAttempt, link: GatewayLink) {
         self.driver = driver
@@ -50,6 +54,7 @@ final class LinkSession: ConnectionApplication {
         self.attempt = attempt
         self.link = link
         lastContact = link.loop.now
+        began = link.loop.now
         let http = HTTP3Connection(
             driven.connection, configuration: HTTP3Connection.Configuration(greaseSeed: link.drawSeed()))
         client = TunnelClient(
@@ -113,6 +118,17 @@ final class LinkSession: ConnectionApplication {
         driven.needsService()
     }
 
+    /// Takes back what was asked for and has no answer, and of which nothing was sent.
+    func takeApplicants() -> [any TunnelApplicant] {
+        let waiting = openings.filter { $0.value.optimism == .afterAnswer }.sorted { $0.key < $1.key }
+        for (id, _) in waiting {
+            openings[id] = nil
+            client.relay.resetArrived(on: id)
+        }
+        if !waiting.isEmpty { driven.needsService() }
+        return waiting.map(\.value.applicant)
+    }
+
     /// Goes on with a tunnel that another connection has lost.
     func resume(_ entry: HeldEntry<TunnelNote>) {
         // Noted before it is asked for: no later process may ask for the same again.
@@ -165,8 +181,8 @@ final class LinkSession: ConnectionApplication {
             established = now
             driver.networkErrors = .ignored
             link.established(self)
-        case .sessionTicket(let bytes): link.keepTicket(bytes, of: attempt)
-        case .newToken(let bytes): link.keepToken(bytes, of: attempt)
+        case .sessionTicket(let bytes): link.keepTicket(bytes)
+        case .newToken(let bytes): link.keepToken(bytes)
         case .keyLogLine(let line): link.keyLog(line)
         case .handshakeConfirmed: if !isGivenUp { paths = PathControl(self, link.paths) }
         case .path(let change):
@@ -211,6 +227,18 @@ final class LinkSession: ConnectionApplication {
 
     /// No path answers: a fresh connection may be the better way.
     func raceWanted(_ reason: Handover.Reason) { link.raceWanted(by: self, reason) }
+
+    /// Since when no path answers; nil when one does.
+    func silenceChanged(_ since: Instant?) {
+        isSilent = since != nil
+        link.silenceChanged(of: self, since)
+    }
+
+    /// Asks the gateway for a sign of life.
+    func ping() {
+        driven.connection.ping(at: link.loop.now)
+        driven.needsService()
+    }
 
     /// Something arrived from the gateway, or not: ends a race that is not needed.
     func heard(at received: Instant?) { link.heard(from: self, at: received) }
@@ -288,7 +316,7 @@ final class LinkSession: ConnectionApplication {
         guard let opening = openings.removeValue(forKey: id) else { return }
         // Nothing of the program's was sent: another connection may try it.
         if failure.isSafeToRetry, payload == .untouched, opening.optimism == .afterAnswer {
-            return link.open(opening.applicant)
+            return link.owner.reopen(opening.applicant)
         }
         link.tunnelFailed(to: opening.applicant.destination, failure)
         relay.perform(.reset(id))

@@ -21,20 +21,20 @@ import Tunnel
 /// Failures are answered by `error: SENTENCE`; of `open` also by `refused: SENTENCE` when the gateway does not accept the
 /// token, and `unreachable: SENTENCE` when there is no gateway.
 final class LocalControl: ControlResponder {
-    let link: GatewayLink
+    let links: GatewayLinks
     private var server: ControlServer?
 
-    init(path: String, link: GatewayLink) throws(SystemError) {
-        self.link = link
-        server = try ControlServer(path: path, on: link.loop, responder: self)
+    init(path: String, links: GatewayLinks) throws(SystemError) {
+        self.links = links
+        server = try ControlServer(path: path, on: links.loop, responder: self)
     }
 
     func close() { server?.close() }
 
     func command(_ line: String, on request: ControlRequest) {
         switch LocalCommand(line) {
-        case .status: request.reply(LocalStatus(link).text)
-        case .statusAsJSON: request.reply(LocalStatus(link).json.text + "\n")
+        case .status: request.reply(LocalStatus(links).text)
+        case .statusAsJSON: request.reply(LocalStatus(links).json.text + "\n")
         case .paths(let command): perform(command, request)
         case .rebind: rebind(request)
         case .open(let destination): open(destination, request)
@@ -45,7 +45,7 @@ final class LocalControl: ControlResponder {
     }
 
     private func perform(_ command: PathCommand, _ request: ControlRequest) {
-        switch link.perform(command) {
+        switch links.perform(command) {
         case .success(let answer): request.reply(answer)
         case .failure(let error): request.reply("error: \(error)\n")
         }
@@ -53,7 +53,7 @@ final class LocalControl: ControlResponder {
 
     private func rebind(_ request: ControlRequest) {
         do {
-            try link.rebind()
+            try links.rebind()
             request.reply("ok\n")
         } catch {
             request.reply("error: \(error)\n")
@@ -61,10 +61,10 @@ final class LocalControl: ControlResponder {
     }
 
     private func open(_ destination: Destination, _ request: ControlRequest) {
-        guard let socket = request.takeSocket(on: link.loop) else {
+        guard let socket = request.takeSocket(on: links.loop) else {
             return request.reply("error: open needs a connected TCP socket, passed with the command\n")
         }
-        link.open(RequestedTunnel(to: destination, socket, request, link: link))
+        links.open(RequestedTunnel(to: destination, socket, request, links: links))
     }
 }
 
@@ -74,13 +74,13 @@ final class RequestedTunnel: TunnelApplicant, ByteStreamHandler {
     var optimism: TunnelClient.Optimism { .beforeAnswer }
     private let socket: ByteStream
     private let request: ControlRequest
-    private unowned let link: GatewayLink
+    private unowned let links: GatewayLinks
 
-    init(to destination: Destination, _ socket: ByteStream, _ request: ControlRequest, link: GatewayLink) {
+    init(to destination: Destination, _ socket: ByteStream, _ request: ControlRequest, links: GatewayLinks) {
         self.destination = destination
         self.socket = socket
         self.request = request
-        self.link = link
+        self.links = links
         socket.setHandler(self)
         socket.watchForReset()
     }
@@ -95,7 +95,7 @@ final class RequestedTunnel: TunnelApplicant, ByteStreamHandler {
         switch failure {
         case .unauthorized: request.reply("refused: \(sentence)\n")
         case .connectionLost, .gatewayGoingAway:
-            request.reply("unreachable: \(link.lastFailure?.sentence ?? sentence)\n")
+            request.reply("unreachable: \(links.lastFailure?.sentence ?? sentence)\n")
         default: request.reply("error: \(sentence)\n")
         }
     }
@@ -106,6 +106,6 @@ final class RequestedTunnel: TunnelApplicant, ByteStreamHandler {
     func streamBroken(_ stream: ByteStream) {
         stream.abort()
         request.reply("error: the socket was closed\n")
-        link.withdraw(self)
+        links.withdraw(self)
     }
 }

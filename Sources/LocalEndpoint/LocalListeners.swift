@@ -5,13 +5,13 @@ import Primitives
 
 /// The local ports that are served, as the configuration has them.
 final class LocalListeners {
-    private let link: GatewayLink
+    private let links: GatewayLinks
     private let sockets: ListeningSockets
     private var forwards: [ForwardListener] = []
     private var proxies: [ProxyListener] = []
 
-    init(link: GatewayLink, sockets: ListeningSockets) {
-        self.link = link
+    init(links: GatewayLinks, sockets: ListeningSockets) {
+        self.links = links
         self.sockets = sockets
     }
 
@@ -33,13 +33,13 @@ final class LocalListeners {
         }
         for forward in configuration.forwards where !forwards.contains(where: { $0.configuration == forward }) {
             attempt { () throws(SystemError) in
-                forwards.append(try ForwardListener(forward, link: link, sockets: sockets))
+                forwards.append(try ForwardListener(forward, links: links, sockets: sockets))
             }
         }
         for (kind, wanted) in [(ProxyListener.Kind.socks, configuration.socks), (.http, configuration.http)] {
             for proxy in wanted where !proxies.contains(where: { $0.kind == kind && $0.configuration == proxy }) {
                 attempt { () throws(SystemError) in
-                    proxies.append(try ProxyListener(kind, proxy, link: link, sockets: sockets))
+                    proxies.append(try ProxyListener(kind, proxy, links: links, sockets: sockets))
                 }
             }
         }

@@ -11,9 +11,10 @@ struct LocalStatus {
     /// Handovers that people are shown; `godwit paths` and JSON have more.
     static let handoversShown = 5
 
-    private let link: GatewayLink
+    private let links: GatewayLinks
+    private var link: GatewayLink { links.current }
 
-    init(_ link: GatewayLink) { self.link = link }
+    init(_ links: GatewayLinks) { self.links = links }
 
     private var state: String {
         switch link.state {
@@ -24,19 +25,22 @@ struct LocalStatus {
         }
     }
 
-    private var tunnels: [TunnelRelay.Statistics] { link.sessions.flatMap(\.tunnels) }
+    private var tunnels: [TunnelRelay.Statistics] { links.sessions.flatMap(\.tunnels) }
     private var silence: Interval? { link.session.map { link.loop.now - $0.lastContact } }
 
     var json: JSONValue {
         .object([
             .init("role", .string("local endpoint")),
-            .init("gateway", .string("\(link.gateway.gateway)")),
+            .init("gateway", .string("\(link.invite.gateway)")),
             .init("state", .string(state)),
             .init("last_contact_ms", silence.map { .count($0.milliseconds) } ?? .null),
             .init("reconnects", .count(link.reconnects)),
-            .init("held_tunnels", .count(link.held.count)),
-            .init("held_bytes", .count(link.held.memory)),
+            .init("held_tunnels", .count(links.heldCount)),
+            .init("held_bytes", .count(links.heldMemory)),
             .init("last_failure", link.lastFailure.map { .string($0.sentence) } ?? .null),
+            .init("gateways", GatewayListing(links).gatewaysJSON),
+            .init("failover_count", .count(links.failoverCount)),
+            .init("failovers", GatewayListing(links).failoversJSON),
             .init("paths", PathListing(link).pathsJSON),
             .init("handover_count", .count(link.paths.handoverCount)),
             .init("handovers", PathListing(link).handoversJSON),
@@ -56,10 +60,11 @@ struct LocalStatus {
 
     /// For people.
     var text: String {
-        var lines = ["gateway \(link.gateway.gateway): \(state), \(tunnels.count) tunnels"]
+        var lines = ["gateway \(link.invite.gateway): \(state), \(tunnels.count) tunnels"]
         if let silence { lines.append("last contact \(silence.milliseconds) ms ago, \(link.reconnects) reconnects") }
-        if link.held.count > 0 { lines.append("\(link.held.count) tunnels wait for a connection") }
+        if links.heldCount > 0 { lines.append("\(links.heldCount) tunnels wait for a connection") }
         if let failure = link.lastFailure { lines.append("last failure: \(failure.sentence)") }
+        lines += GatewayListing(links).lines
         lines += PathListing(link).pathLines.map { "path " + $0 }
         lines += PathListing(link).handoverLines.suffix(Self.handoversShown)
         lines += tunnels.map { tunnel in

@@ -23,7 +23,7 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
     }
 
     private let stream: ByteStream
-    private unowned let link: GatewayLink
+    private unowned let links: GatewayLinks
     private weak var listener: ProxyListener?
     private var state: State
     private var outgoing: [UInt8] = []
@@ -31,9 +31,9 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
     private var early: [UInt8] = []
     private var timer: TimerHandle?
 
-    init(_ stream: ByteStream, _ negotiation: ProxyNegotiation, link: GatewayLink, listener: ProxyListener) {
+    init(_ stream: ByteStream, _ negotiation: ProxyNegotiation, links: GatewayLinks, listener: ProxyListener) {
         self.stream = stream
-        self.link = link
+        self.links = links
         self.listener = listener
         state = .negotiating(negotiation)
     }
@@ -41,16 +41,16 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
     func start() {
         stream.setHandler(self)
         stream.isReading = true
-        timer = link.loop.addTimer(self)
+        timer = links.loop.addTimer(self)
         armTimer()
     }
 
     private func armTimer() {
-        if let timer { link.loop.arm(timer, at: link.loop.now + Self.negotiationLimit) }
+        if let timer { links.loop.arm(timer, at: links.loop.now + Self.negotiationLimit) }
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) {
-        link.log.info("a program at a local proxy was too slow")
+        links.log.info("a program at a local proxy was too slow")
         stream.abort()
         settle()
     }
@@ -58,7 +58,7 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
     /// The listener and the loop need to know no more of it.
     private func settle() {
         state = .over
-        if let timer { link.loop.removeTimer(timer) }
+        if let timer { links.loop.removeTimer(timer) }
         timer = nil
         listener?.settled(self)
     }
@@ -130,10 +130,10 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
                 state = .waiting(request)
                 stream.isReading = false
                 stream.watchForReset()
-                if let timer { link.loop.disarm(timer) }
-                link.open(self)
+                if let timer { links.loop.disarm(timer) }
+                links.open(self)
             case .fail(let bytes, let reason):
-                link.log.info("refused a program's request: \(reason)")
+                links.log.info("refused a program's request: \(reason)")
                 answer(bytes)
             }
         }
@@ -166,7 +166,7 @@ final class ProxiedConnection: TunnelApplicant, ByteStreamHandler, TimerHandler 
     func streamBroken(_ stream: ByteStream) { end() }
 
     private func end() {
-        if case .waiting = state { link.withdraw(self) }
+        if case .waiting = state { links.withdraw(self) }
         stream.close()
         settle()
     }

@@ -15,21 +15,21 @@ final class ProxyListener: StreamListenerHandler {
 
     let kind: Kind
     let configuration: LocalConfiguration.ProxyListener
-    private let link: GatewayLink
+    private let links: GatewayLinks
     private let sockets: ListeningSockets
     private var listener: StreamListener?
     private var applicants: [ObjectIdentifier: ProxiedConnection] = [:]
 
     init(
-        _ kind: Kind, _ configuration: LocalConfiguration.ProxyListener, link: GatewayLink, sockets: ListeningSockets
+        _ kind: Kind, _ configuration: LocalConfiguration.ProxyListener, links: GatewayLinks, sockets: ListeningSockets
     ) throws(SystemError) {
         self.kind = kind
         self.configuration = configuration
-        self.link = link
+        self.links = links
         self.sockets = sockets
         listener = try sockets.open(configuration.listen, handler: self)
         if configuration.isOpenToOthers {
-            link.log.warning(
+            links.log.warning(
                 "the proxy on \(configuration.listen) is open to everyone who reaches it; set user and password")
         }
     }
@@ -51,13 +51,13 @@ final class ProxyListener: StreamListenerHandler {
         guard applicants.count < Self.maximumApplicants else { return stream.abort() }
         let credentials = configuration.credentials
         let negotiation: ProxyNegotiation = kind == .socks ? .socks(credentials) : .http(credentials)
-        let connection = ProxiedConnection(stream, negotiation, link: link, listener: self)
+        let connection = ProxiedConnection(stream, negotiation, links: links, listener: self)
         applicants[ObjectIdentifier(connection)] = connection
         connection.start()
     }
 
     func listener(_ listener: StreamListener, pausedBy error: SystemError) {
-        link.log.warning("connections have to wait: \(error)")
+        links.log.warning("connections have to wait: \(error)")
     }
 
     /// The connection's tunnel is up, or it is gone.

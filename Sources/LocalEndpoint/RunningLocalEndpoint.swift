@@ -12,7 +12,7 @@ import Primitives
 ///      ├── no gateway at first ─────────────► (stopped) ◄── second signal ──┘
 ///      └── another process takes over ──► lettingGo ──releaseTime──► (stopped)
 /// ```
-final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler, KeeperLinkHandler {
+final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler, KeeperLinkHandler {
     /// How long tunnels may go on after SIGTERM or SIGINT.
     static let drainLimit = Interval.seconds(5)
     /// How long CONNECTION_CLOSE has to leave.
@@ -33,7 +33,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
     private let loop: EventLoop
     private let reread: () throws -> LocalConfiguration
     private let keeper: KeeperLink?
-    private var link: GatewayLink?
+    private var links: GatewayLinks?
     private var listeners: LocalListeners?
     private var signals: SignalEvents?
     private var control: LocalControl?
@@ -50,34 +50,32 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         self.loop = loop
         self.reread = reread
         self.keeper = keeper
-        let link = try GatewayLink(
-            configuration.gateways, paths: configuration.paths, on: loop, log: log, keyLog: .ofEnvironment(),
-            owner: self)
-        self.link = link
+        let links = try GatewayLinks(configuration, on: loop, log: log, keyLog: .ofEnvironment(), owner: self)
+        self.links = links
         timer = loop.addTimer(self)
-        let listeners = LocalListeners(link: link, sockets: try Self.takeOver(keeper, link))
+        let listeners = LocalListeners(links: links, sockets: try Self.takeOver(keeper, links))
         if let failure = listeners.follow(configuration).first { throw failure }
         self.listeners = listeners
         signals = try SignalEvents([.terminate, .interrupt, .hangUp, .user1, .user2], on: loop, handler: self)
         do {
-            control = try LocalControl(path: configuration.control, link: link)
+            control = try LocalControl(path: configuration.control, links: links)
         } catch {
             log.warning("no control socket, so `godwit status` will not find this process: \(error)")
         }
-        link.start()
+        links.start()
         try keeper?.watch(on: loop, handler: self)
         try keeper?.serving()
     }
 
     /// Goes on with what the process before has left, tunnels first.
-    private static func takeOver(_ keeper: KeeperLink?, _ link: GatewayLink) throws -> ListeningSockets {
-        guard let keeper else { return ListeningSockets(on: link.loop) }
+    private static func takeOver(_ keeper: KeeperLink?, _ links: GatewayLinks) throws -> ListeningSockets {
+        guard let keeper else { return ListeningSockets(on: links.loop) }
         var inheritance = try keeper.takeOver()
         let kept = try LoopKeeper(
-            keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: link.loop)
-        let sockets = ListeningSockets(kept.client, &inheritance, on: link.loop)
+            keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: links.loop)
+        let sockets = ListeningSockets(kept.client, &inheritance, on: links.loop)
         inheritance.closeRest(kept.client)
-        link.keep(kept)
+        links.keep(kept)
         return sockets
     }
 
@@ -90,7 +88,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         // What another process goes on with is left as it is.
         if case .lettingGo = stage { return tellReleased() }
         listeners?.close()
-        link?.abort()
+        links?.abort()
     }
 
     private func tellReleased() {
@@ -106,11 +104,11 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         control?.close()
         control = nil
         listeners?.leave()
-        link?.letGo()
+        links?.letGo()
         if let timer { loop.arm(timer, at: loop.now + Self.releaseTime) }
     }
 
-    // MARK: - GatewayLinkOwner
+    // MARK: - GatewayLinksOwner
 
     func linkEstablished() { logReady() }
 
@@ -127,7 +125,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
 
     func linkRefused(_ failure: LinkFailure) {
         log.error("\(failure.sentence)")
-        guard link?.isRefusedForGood == true else { return }
+        guard links?.isRefusedForGood == true else { return }
         status = failure.status
         loop.stop()
     }
@@ -146,7 +144,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
 
     private func rebind() {
         do {
-            try link?.rebind()
+            try links?.rebind()
             log.notice("replaced the local socket")
         } catch {
             log.error("cannot replace the local socket: \(error)")
@@ -168,8 +166,7 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         guard case .serving = stage else { return }
         do {
             let configuration = try reread()
-            link?.replaceGateways(configuration.gateways)
-            link?.paths.follow(configuration.paths)
+            try links?.follow(configuration)
             for failure in listeners?.follow(configuration) ?? [] { log.error("\(failure)") }
             log.notice("read the configuration again")
             logReady()
@@ -182,8 +179,8 @@ final class RunningLocalEndpoint: GatewayLinkOwner, SignalHandler, TimerHandler,
         switch stage {
         case .serving: break
         case .draining(let limit):
-            if let link, link.tunnelCount > 0, now < limit { return loop.arm(timer, at: now + Self.drainPoll) }
-            link?.stop()
+            if let links, links.tunnelCount > 0, now < limit { return loop.arm(timer, at: now + Self.drainPoll) }
+            links?.stop()
             stage = .closing
             loop.arm(timer, at: now + Self.closeLimit)
         case .closing, .lettingGo: loop.stop()

@@ -15,7 +15,7 @@ import Tunnel
 /// ```
 /// The local endpoint gets one end of a TCP connection, the other one is joined to the pipes at once: its reset tells that the
 /// tunnel was cut off.
-final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
+final class RunningPipe: GatewayLinksOwner, SignalHandler, TimerHandler {
     /// How long what was sent has to be acknowledged after the tunnel's end.
     static let drainLimit = Interval.seconds(5)
     /// How often it is looked whether it is.
@@ -28,8 +28,8 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
         /// How it ended is kept where that comes before the answer.
         case asking(ControlQuestion, StreamJunction, ended: TunnelEnding?)
         case joined(StreamJunction)
-        case linked(GatewayLink)
-        case draining(GatewayLink, until: Instant)
+        case linked(GatewayLinks)
+        case draining(GatewayLinks, until: Instant)
         case ending
     }
 
@@ -98,11 +98,10 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
                 "no local endpoint answers at \(configuration.control) and no gateway is known; "
                     + "start `godwit connect`, or give an invite or GODWIT_INVITE", .wrongUsage)
         }
-        let link = try GatewayLink(
-            configuration.gateways, on: loop, log: log, keyLog: .ofEnvironment(), owner: self)
-        stage = .linked(link)
-        link.open(self)
-        link.start()
+        let links = try GatewayLinks(configuration, on: loop, log: log, keyLog: .ofEnvironment(), owner: self)
+        stage = .linked(links)
+        links.open(self)
+        links.start()
     }
 
     func linkEstablished() {}
@@ -124,7 +123,7 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
         let last = stage
         stage = .ending
         switch last {
-        case .linked(let link), .draining(let link, _): link.stop()
+        case .linked(let links), .draining(let links, _): links.stop()
         // Standard input and output are given back as they were.
         case .asking(_, let junction, _), .joined(let junction): junction.broken()
         case .starting, .ending: break
@@ -135,8 +134,8 @@ final class RunningPipe: GatewayLinkOwner, SignalHandler, TimerHandler {
     func timerFired(_ timer: TimerHandle, at now: Instant) {
         switch stage {
         case .starting, .asking, .joined, .linked: break
-        case .draining(let link, let limit):
-            guard link.tunnelCount > 0, now < limit else { return end(.done) }
+        case .draining(let links, let limit):
+            guard links.tunnelCount > 0, now < limit else { return end(.done) }
             loop.arm(timer, at: now + Self.drainPoll)
         case .ending: loop.stop()
         }
@@ -181,9 +180,9 @@ extension RunningPipe: TunnelApplicant, TunnelFollower, ByteStreamHandler {
     }
 
     func tunnelEnded(_ ending: TunnelEnding) {
-        guard case .linked(let link) = stage else { return }
+        guard case .linked(let links) = stage else { return }
         guard ending == .finished else { return cutOff() }
-        stage = .draining(link, until: loop.now + Self.drainLimit)
+        stage = .draining(links, until: loop.now + Self.drainLimit)
         if let timer { loop.arm(timer, at: loop.now) }
     }
 

@@ -23,6 +23,7 @@ struct LocalConfigurationTests {
         #expect(configuration.socks.map(\.listen.description) == ["127.0.0.1:1080"])
         #expect(configuration.http.map(\.listen.description) == ["127.0.0.1:8118"])
         #expect(configuration.paths == .init())
+        #expect(configuration.failover == .init())
         #expect(configuration.status == nil)
     }
 
@@ -46,8 +47,12 @@ struct LocalConfigurationTests {
             socks = [{ listen = "0.0.0.0:1080", user = "me", password = "secret" }]
             http = [{ listen = "0.0.0.0:8118" }]
             paths = { prefer = ["a"], metered = [], ignore = ["b*"], return_after = "1m" }
+            failover = { give_up_after = "3s", return_after = "1m", standby = "connected" }
             status = { listen = "127.0.0.1:9434" }
             """)
+        #expect(configuration.failover.giveUpAfter == .seconds(3))
+        #expect(configuration.failover.returnAfter == .seconds(60))
+        #expect(configuration.failover.standby == .connected)
         #expect(configuration.control == "/x.sock")
         #expect(configuration.forwards.count == 2)
         #expect(configuration.socks.first?.credentials?.password == "secret")
@@ -75,6 +80,8 @@ struct LocalConfigurationTests {
             ("[[http]]\nlisten = \"127.0.0.1:1\"\npassword = \"a\"\nuser = \"a:b\"", 4, "http.user cannot be used"),
             ("[paths]\nprefer = [\"a b\"]", 2, "no interface pattern"),
             ("[paths]\nreturn_after = 3", 2, "paths.return_after is an integer"),
+            ("[failover]\nstandby = \"hot\"", 2, "write \"ticket\" or \"connected\""),
+            ("[failover]\ngive_up_after = \"0s\"", 2, "failover.give_up_after"),
             (
                 "[[http]]\nlisten = \"127.0.0.1:1\"\n[[socks]]\nlisten = \"127.0.0.1:1\"", nil,
                 "127.0.0.1:1 is listened on twice"

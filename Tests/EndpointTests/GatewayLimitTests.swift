@@ -16,8 +16,8 @@ struct GatewayLimitTests {
         var policy = bench.state.policy
         policy.limits.tunnelsPerUser = 1
         bench.state.replace(policy)
-        bench.link.start()
-        let control = try LocalControl(path: "\(bench.folder)/control", link: bench.link)
+        bench.links.start()
+        let control = try LocalControl(path: "\(bench.folder)/control", links: bench.links)
         defer { control.close() }
         let echo = try bench.echo()
         let first = try LocalControlTests.tunnel(to: echo.port, bench)
@@ -37,16 +37,16 @@ struct GatewayLimitTests {
         bench.state.replace(policy)
         let echo = try bench.echo()
         let first = Asker(echo.destination)
-        bench.link.open(first)
-        bench.link.start()
+        bench.links.open(first)
+        bench.links.start()
         #expect(bench.run { first.isOpened })
-        let other = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
+        let other = try bench.makeLinks([bench.invite])
         let second = Asker(echo.destination)
         other.open(second)
         other.start()
         #expect(bench.run { second.failure != nil })
         #expect(second.failure == .connectionLimitReached)
-        bench.link.stop()
+        bench.links.stop()
         #expect(bench.run { bench.gateway.counters.connectionsClosed == 1 })
         let third = Asker(echo.destination)
         other.open(third)
@@ -59,13 +59,13 @@ struct GatewayLimitTests {
         let bench = try Bench()
         let echo = try bench.echo()
         let destination = Destination(try #require(Host("localhost")), port: echo.port)
-        bench.link.start()
+        bench.links.start()
         for allow in [["*:*"], ["localhost:*"], ["*:*", "10.0.0.0/8:*"]] {
             var policy = bench.state.policy
             policy.rules = try AccessRules(allow: allow)
             bench.state.replace(policy)
             let asker = Asker(destination)
-            bench.link.open(asker)
+            bench.links.open(asker)
             #expect(bench.run { asker.failure != nil }, "\(allow)")
             #expect(asker.failure == .destinationProhibited, "\(allow)")
         }
@@ -74,7 +74,7 @@ struct GatewayLimitTests {
         policy.rules = try AccessRules(allow: ["localhost:*", "127.0.0.0/8:*"])
         bench.state.replace(policy)
         let asker = Asker(destination)
-        bench.link.open(asker)
+        bench.links.open(asker)
         #expect(bench.run { asker.isOpened })
     }
 
@@ -85,8 +85,8 @@ struct GatewayLimitTests {
         let failure = bench.loop.now + .seconds(3_600)
         for _ in 0...FailureLimiter.freeFailures { bench.gateway.limiter.failed(.loopback(.ipv4), at: failure) }
         let refused = Asker(echo.destination)
-        bench.link.open(refused)
-        bench.link.start()
+        bench.links.open(refused)
+        bench.links.start()
         #expect(bench.run { refused.failure != nil })
         #expect(refused.failure == .unauthorized)
         #expect(echo.streams.isEmpty)
@@ -97,17 +97,17 @@ struct GatewayLimitTests {
         #expect(bench.gateway.limiter.mayTry(.loopback(.ipv4), at: end))
         bench.gateway.limiter.succeeded(.loopback(.ipv4))
         let welcome = Asker(echo.destination)
-        bench.link.open(welcome)
+        bench.links.open(welcome)
         #expect(bench.run { welcome.isOpened })
     }
 
     @Test("a wrong token is counted against its source")
     func counted() throws {
         let bench = try Bench(invites: { [LocalLinkTests.withWrongToken($0)] })
-        bench.link.start()
+        bench.links.start()
         for _ in 0...FailureLimiter.freeFailures {
             let asker = Asker(Destination(.address(.loopback(.ipv4)), port: 9))
-            bench.link.open(asker)
+            bench.links.open(asker)
             #expect(bench.run { asker.failure != nil })
         }
         #expect(!bench.gateway.limiter.mayTry(.loopback(.ipv4), at: bench.loop.now))

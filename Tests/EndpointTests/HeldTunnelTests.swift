@@ -24,8 +24,8 @@ struct HeldTunnelTests {
             var policy = bench.state.policy
             change(&policy)
             bench.state.replace(policy)
-            bench.link.start()
-            control = try LocalControl(path: "\(bench.folder)/control", link: bench.link)
+            bench.links.start()
+            control = try LocalControl(path: "\(bench.folder)/control", links: bench.links)
             let echo = try bench.echo()
             program = try LocalControlTests.tunnel(to: echo.port, bench)
             self.echo = echo
@@ -36,12 +36,12 @@ struct HeldTunnelTests {
         func disconnect() {
             let bench = bench
             // A gateway that restarts says so; what comes next is nothing, until `reconnect`.
-            bench.link.replaceGateways([LocalLinkTests.withWrongPin(bench.invite)])
+            bench.link.replace(LocalLinkTests.withWrongPin(bench.invite))
             bench.gateway.close(.restart)
             #expect(bench.run { bench.link.held.count == 1 && bench.gateway.held.count == 1 })
         }
 
-        func reconnect() { bench.link.replaceGateways([bench.invite]) }
+        func reconnect() { bench.link.replace(bench.invite) }
     }
 
     @Test("a tunnel goes on with the next connection, byte for byte, as often as need be")
@@ -64,7 +64,7 @@ struct HeldTunnelTests {
         // Connections that went before the gateway's answer have resumed nothing.
         #expect((2...5).contains(bench.gateway.counters.tunnelsResumed))
         try program.stream?.shutdownWrite()
-        #expect(bench.run { program.hasEnded && bench.link.tunnelCount == 0 })
+        #expect(bench.run { program.hasEnded && bench.links.tunnelCount == 0 })
         #expect(bench.run { bench.gateway.carriers.isEmpty })
     }
 
@@ -81,7 +81,7 @@ struct HeldTunnelTests {
         scene.reconnect()
         #expect(bench.run { program.hasEnded })
         #expect(program.text == "nor thatnobody hears this yet")
-        #expect(bench.run { bench.link.tunnelCount == 0 && bench.gateway.carriers.isEmpty })
+        #expect(bench.run { bench.links.tunnelCount == 0 && bench.gateway.carriers.isEmpty })
     }
 
     @Test("a reset on either side reaches the other one when there is a connection again", arguments: [true, false])
@@ -98,7 +98,7 @@ struct HeldTunnelTests {
         }
         scene.reconnect()
         if ofProgram {
-            #expect(bench.run { bench.link.tunnelCount == 0 && bench.gateway.held.count == 0 })
+            #expect(bench.run { bench.links.tunnelCount == 0 && bench.gateway.held.count == 0 })
         } else {
             #expect(bench.run { program.isBroken })
             #expect(bench.gateway.counters.resumptionsRefused == 1)
@@ -151,13 +151,13 @@ struct HeldTunnelTests {
         defer { scene.control.close() }
         let (bench, echo) = (scene.bench, scene.echo)
         _ = try LocalControlTests.tunnel(to: echo.port, bench)
-        bench.link.replaceGateways([LocalLinkTests.withWrongPin(bench.invite)])
+        bench.link.replace(LocalLinkTests.withWrongPin(bench.invite))
         bench.gateway.close(.restart)
         #expect(bench.run { bench.gateway.held.count == 2 })
         bench.gateway.held.limits.count = 1
         #expect(bench.run { bench.gateway.held.count == 1 && echo.resets == 1 })
         scene.reconnect()
-        #expect(bench.run { bench.link.held.count == 0 && bench.link.tunnelCount == 1 })
+        #expect(bench.run { bench.link.held.count == 0 && bench.links.tunnelCount == 1 })
     }
 
     @Test("a gateway that stops for good ends the tunnels")

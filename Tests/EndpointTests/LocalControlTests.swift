@@ -43,8 +43,8 @@ struct LocalControlTests {
 
     static func bench() throws -> (Bench, LocalControl) {
         let bench = try Bench()
-        bench.link.start()
-        return (bench, try LocalControl(path: "\(bench.folder)/control", link: bench.link))
+        bench.links.start()
+        return (bench, try LocalControl(path: "\(bench.folder)/control", links: bench.links))
     }
 
     @Test("open makes the socket that comes with it a tunnel, with half-close")
@@ -94,7 +94,7 @@ struct LocalControlTests {
         try stream.write(bytes("open 127.0.0.1 \(echo.port)\n"), passing: try #require(stream.socketDescriptor))
         #expect(bench.run { without.hasEnded && question.hasEnded })
         #expect(without.text.hasPrefix("error: ") && question.text.hasPrefix("error: "))
-        #expect(bench.link.tunnelCount == 0)
+        #expect(bench.links.tunnelCount == 0)
     }
 
     @Test(

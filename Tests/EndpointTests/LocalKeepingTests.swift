@@ -87,21 +87,21 @@ private final class Silent: StreamListenerHandler, ByteStreamHandler {
 struct LocalKeepingTests {
     /// A process's share of a local endpoint.
     private struct Process {
-        let link: GatewayLink
+        let links: GatewayLinks
         let sockets: ListeningSockets
         let listener: ForwardListener
 
-        init(_ link: GatewayLink, _ keeper: FakeKeeper, _ inheritance: Inheritance, to port: UInt16) throws {
+        init(_ links: GatewayLinks, _ keeper: FakeKeeper, _ inheritance: Inheritance, to port: UInt16) throws {
             var inheritance = inheritance
             let kept = try LoopKeeper(
-                keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: link.loop)
-            sockets = ListeningSockets(kept.client, &inheritance, on: link.loop)
-            link.keep(kept)
+                keeper.access, loop: 0, inheritance.takeLoop(0), opening: .accepted, on: links.loop)
+            sockets = ListeningSockets(kept.client, &inheritance, on: links.loop)
+            links.keep(kept)
             listener = try ForwardListener(
                 .init(listen: .anyLoopbackPort, destination: Destination(.address(.loopback(.ipv4)), port: port)),
-                link: link, sockets: sockets)
+                links: links, sockets: sockets)
             sockets.closeRest()
-            self.link = link
+            self.links = links
         }
     }
 
@@ -110,30 +110,30 @@ struct LocalKeepingTests {
         let bench = try Bench()
         let keeper = try FakeKeeper()
         let echo = try bench.echo()
-        let old = try Process(bench.link, keeper, Inheritance([:]), to: echo.port)
+        let old = try Process(bench.links, keeper, Inheritance([:]), to: echo.port)
         let address = try #require(old.listener.localAddress)
-        bench.link.start()
+        bench.links.start()
         let program = try bench.program(to: address)
         program.send(bytes("before, "))
         #expect(bench.run { program.text == "before, " && keeper.count(.tunnel) == 1 })
         #expect(keeper.count(.listener) == 1 && keeper.count(.vault) == 1)
 
         old.listener.leave()
-        bench.link.letGo()
+        bench.links.letGo()
         program.send(bytes("between, "))
         let early = try bench.program(to: address)
         early.send(bytes("early"))
 
-        let link = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
-        let new = try Process(link, keeper, keeper.inheritance(), to: echo.port)
-        #expect(link.held.count == 1 && link.wasEverEstablished)
+        let links = try bench.makeLinks([bench.invite])
+        let new = try Process(links, keeper, keeper.inheritance(), to: echo.port)
+        #expect(links.heldCount == 1 && links.current.wasEverEstablished)
         #expect(new.listener.localAddress == address)
-        link.start()
+        links.start()
         program.send(bytes("after"))
         #expect(bench.run { program.text == "before, between, after" && early.text == "early" })
         #expect(bench.gateway.counters.tunnelsResumed == 1)
         for each in [program, early] { try each.stream?.shutdownWrite() }
-        #expect(bench.run { program.hasEnded && early.hasEnded && link.tunnelCount == 0 })
+        #expect(bench.run { program.hasEnded && early.hasEnded && links.tunnelCount == 0 })
         #expect(bench.run { keeper.count(.tunnel) == 0 })
         withExtendedLifetime((old, new)) {}
     }
@@ -143,8 +143,8 @@ struct LocalKeepingTests {
         let bench = try Bench()
         let keeper = try FakeKeeper()
         let origin = try Silent(on: bench.loop)
-        let old = try Process(bench.link, keeper, Inheritance([:]), to: origin.port)
-        bench.link.start()
+        let old = try Process(bench.links, keeper, Inheritance([:]), to: origin.port)
+        bench.links.start()
         #expect(bench.run { bench.link.session != nil })
         let program = try bench.program(to: old.listener.localAddress)
         program.send(bytes("question"))
@@ -154,10 +154,10 @@ struct LocalKeepingTests {
         #expect(bench.run { origin.streams.count == 1 && keeper.count(.tunnel) == 1 })
         #expect(bench.run { bench.gateway.held.count == 0 && origin.hasEnded })
         old.listener.leave()
-        bench.link.letGo()
-        let link = try GatewayLink([bench.invite], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
-        let new = try Process(link, keeper, keeper.inheritance(), to: origin.port)
-        link.start()
+        bench.links.letGo()
+        let links = try bench.makeLinks([bench.invite])
+        let new = try Process(links, keeper, keeper.inheritance(), to: origin.port)
+        links.start()
         #expect(bench.run { bench.gateway.counters.tunnelsResumed == 1 })
         _ = origin.streams.first?.write(bytes("answer").span)
         origin.streams.first?.close()
@@ -171,18 +171,18 @@ struct LocalKeepingTests {
         let bench = try Bench()
         let keeper = try FakeKeeper()
         let echo = try bench.echo()
-        let old = try Process(bench.link, keeper, Inheritance([:]), to: echo.port)
-        bench.link.start()
+        let old = try Process(bench.links, keeper, Inheritance([:]), to: echo.port)
+        bench.links.start()
         let address = try #require(old.listener.localAddress)
         let program = try bench.program(to: address)
         program.send(bytes("x"))
         #expect(bench.run { program.text == "x" && keeper.count(.tunnel) == 1 })
         old.listener.leave()
-        bench.link.letGo()
+        bench.links.letGo()
         let other = LocalLinkTests.withWrongPin(bench.invite)
-        let link = try GatewayLink([other], on: bench.loop, log: bench.log, keyLog: nil, owner: bench)
-        let new = try Process(link, keeper, keeper.inheritance(), to: echo.port)
-        #expect(link.held.count == 0)
+        let links = try bench.makeLinks([other])
+        let new = try Process(links, keeper, keeper.inheritance(), to: echo.port)
+        #expect(links.heldCount == 0)
         // The process before has its copy here still; one that is dead has none.
         #expect(bench.run { keeper.count(.tunnel) == 0 })
         withExtendedLifetime((old, new)) {}

@@ -20,25 +20,25 @@ struct LocalListenerTests {
     @Test("a forwarded port carries bytes both ways and ends in order, one direction after the other")
     func forward() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ForwardListener(
-            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+            Self.forward(to: echo.port), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("over the sea"))
         #expect(bench.run { program.text == "over the sea" })
         try program.stream?.shutdownWrite()
         #expect(bench.run { program.hasEnded })
         #expect(!program.isBroken)
-        #expect(bench.run { bench.link.tunnelCount == 0 })
+        #expect(bench.run { bench.links.tunnelCount == 0 })
     }
 
     @Test("bytes keep coming while the local socket is replaced")
     func rebinding() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ForwardListener(
-            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+            Self.forward(to: echo.port), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress)
         for round in 1...3 {
             program.send([UInt8(round)])
@@ -51,9 +51,9 @@ struct LocalListenerTests {
     @Test("a destination that refuses is a reset, never an end")
     func refused() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let listener = try ForwardListener(
-            Self.forward(to: try bench.deadPort()), link: bench.link, sockets: bench.sockets)
+            Self.forward(to: try bench.deadPort()), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("x"))
         #expect(bench.run { program.isBroken || program.hasEnded })
         #expect(program.isBroken && !program.hasEnded)
@@ -62,10 +62,10 @@ struct LocalListenerTests {
     @Test("a program's reset reaches the destination")
     func reset() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ForwardListener(
-            Self.forward(to: echo.port), link: bench.link, sockets: bench.sockets)
+            Self.forward(to: echo.port), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: bytes("x"))
         #expect(bench.run { program.text == "x" })
         program.stream?.abort()
@@ -75,10 +75,10 @@ struct LocalListenerTests {
     @Test("SOCKS5 answers when the tunnel is up, and takes bytes that came with the request")
     func socks() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ProxyListener(
-            .socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+            .socks, .init(listen: .anyLoopbackPort), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: Self.connect(to: echo.port) + bytes("early"))
         #expect(bench.run { program.text.hasSuffix("early") })
         #expect(program.received.starts(with: [5, 0, 5, 0]))
@@ -87,9 +87,9 @@ struct LocalListenerTests {
     @Test("SOCKS5 names the reason: connection refused is reply 5")
     func socksRefused() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let listener = try ProxyListener(
-            .socks, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+            .socks, .init(listen: .anyLoopbackPort), links: bench.links, sockets: bench.sockets)
         let program = try bench.program(to: listener.localAddress, sends: Self.connect(to: try bench.deadPort()))
         #expect(bench.run { program.hasEnded || program.isBroken })
         #expect(program.received.starts(with: [5, 0, 5, 5]))
@@ -99,10 +99,10 @@ struct LocalListenerTests {
     @Test("HTTP CONNECT is answered by 200, and by 502 with a sentence when the destination refuses")
     func httpConnect() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let (echo, dead) = (try bench.echo(), try bench.deadPort())
         let listener = try ProxyListener(
-            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+            .http, .init(listen: .anyLoopbackPort), links: bench.links, sockets: bench.sockets)
         func request(_ port: UInt16) -> [UInt8] {
             bytes("CONNECT 127.0.0.1:\(port) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
         }
@@ -120,10 +120,10 @@ struct LocalListenerTests {
     @Test("of what follows a forwarded request only its body reaches the origin")
     func httpForward() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ProxyListener(
-            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+            .http, .init(listen: .anyLoopbackPort), links: bench.links, sockets: bench.sockets)
         let address = "127.0.0.1:\(echo.port)"
         let head = "POST http://\(address)/a HTTP/1.1\r\nHost: \(address)\r\nContent-Length: 6\r\n\r\n"
         let program = try bench.program(to: listener.localAddress, sends: bytes(head + "abc"))
@@ -140,10 +140,10 @@ struct LocalListenerTests {
     @Test("a body that is no chunked coding resets the exchange")
     func brokenBody() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         let listener = try ProxyListener(
-            .http, .init(listen: .anyLoopbackPort), link: bench.link, sockets: bench.sockets)
+            .http, .init(listen: .anyLoopbackPort), links: bench.links, sockets: bench.sockets)
         let address = "127.0.0.1:\(echo.port)"
         let head = "POST http://\(address)/ HTTP/1.1\r\nHost: \(address)\r\nTransfer-Encoding: chunked\r\n\r\n"
         let program = try bench.program(to: listener.localAddress, sends: bytes(head))
@@ -155,12 +155,12 @@ struct LocalListenerTests {
     @Test("a configuration that was read again closes and opens ports, and leaves the others and their tunnels alone")
     func reload() throws {
         let bench = try Bench()
-        bench.link.start()
+        bench.links.start()
         let echo = try bench.echo()
         var configuration = LocalConfiguration(surroundings: Surroundings(variables: [:], userID: 1))
         configuration.forwards = [Self.forward(to: echo.port)]
         configuration.socks = [.init(listen: .anyLoopbackPort)]
-        let listeners = LocalListeners(link: bench.link, sockets: bench.sockets)
+        let listeners = LocalListeners(links: bench.links, sockets: bench.sockets)
         #expect(listeners.follow(configuration).isEmpty)
         let before = listeners.addresses
         #expect(before.count == 2)

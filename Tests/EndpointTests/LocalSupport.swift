@@ -15,18 +15,19 @@ import Tunnel
 @testable import LocalEndpoint
 
 /// A gateway, a local endpoint's link, and programs around them, over real sockets on one loop.
-final class Bench: GatewayLinkOwner, TimerHandler {
+final class Bench: GatewayLinksOwner, TimerHandler {
     let loop: EventLoop
     let folder: String
     let log: Logger
-    let gateway: GatewayWorker
+    private(set) var gateway: GatewayWorker
     let gatewayAddress: NetworkAddress
     /// Where the gateway is reached over IPv6.
     let gatewayAddress6: NetworkAddress
     let state: GatewayState
     /// For the user of the gateway.
     let invite: Invite
-    private var ownedLink: GatewayLink?
+    private let setup: WorkerSetup
+    private var ownedLinks: GatewayLinks?
     private(set) var establishedCount = 0
     private(set) var firstFailure: LinkFailure?
     private(set) var refusals: [LinkFailure] = []
@@ -44,12 +45,15 @@ final class Bench: GatewayLinkOwner, TimerHandler {
             configured: [bound.localAddress, other.localAddress], listen: [], own: [])
         self.invite = invite
         state = setup.state
+        self.setup = setup
         gateway = try GatewayWorker(setup, WorkerInheritance(sockets: [bound, other]), index: 0, on: loop)
         gateway.receive(.serve)
-        ownedLink = try GatewayLink(try invites(invite), on: loop, log: log, keyLog: nil, owner: self)
+        ownedLinks = try makeLinks(try invites(invite))
     }
 
-    deinit {
+    deinit { Self.removeFiles(in: folder) }
+
+    fileprivate static func removeFiles(in folder: String) {
         for name in ["gateway.toml", "gateway.key", "gateway.crt", "users.toml", "control"] {
             _ = unsafe unlink("\(folder)/\(name)")  // the path is used during the call only
         }
@@ -59,12 +63,23 @@ final class Bench: GatewayLinkOwner, TimerHandler {
     /// Where programs connect.
     private(set) lazy var sockets = ListeningSockets(on: loop)
 
-    var link: GatewayLink {
-        guard let ownedLink else { preconditionFailure("made in init") }
-        return ownedLink
+    var links: GatewayLinks {
+        guard let ownedLinks else { preconditionFailure("made in init") }
+        return ownedLinks
     }
 
-    private static func gateway(
+    /// The link to the gateway that is used.
+    var link: GatewayLink { links.current }
+
+    /// Links of a local endpoint.
+    func makeLinks(_ invites: [Invite], _ failover: LocalConfiguration.Failover = .init()) throws -> GatewayLinks {
+        var configuration = LocalConfiguration(surroundings: Surroundings(variables: [:], userID: 1))
+        configuration.gateways = invites
+        configuration.failover = failover
+        return try GatewayLinks(configuration, on: loop, log: log, keyLog: nil, owner: self)
+    }
+
+    fileprivate static func gateway(
         at address: NetworkAddress, in folder: String, log: Logger
     ) throws -> (WorkerSetup, Invite) {
         let files = GatewaySetup(
@@ -86,7 +101,21 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         return (setup, invite)
     }
 
-    // MARK: - GatewayLinkOwner
+    /// Another process of the gateway, at its IPv4 address, after the one before has fallen silent.
+    func restartGateway() throws {
+        // It knows no tunnel of the one before.
+        let fresh = WorkerSetup(
+            state: GatewayState(state.policy), tls: setup.tls, tokenKey: setup.tokenKey, resetKey: setup.resetKey,
+            workers: 1, log: log, keyLog: nil, reports: setup.reports)
+        gateway = try GatewayWorker(
+            fresh, WorkerInheritance(sockets: [try BoundDatagramSocket(gatewayAddress)]), index: 0, on: loop)
+        gateway.receive(.serve)
+    }
+
+    /// Another gateway of the same machine, with users and a key of its own.
+    func otherGateway() throws -> OtherGateway { try OtherGateway(on: loop, log: log) }
+
+    // MARK: - GatewayLinksOwner
 
     func linkEstablished() { establishedCount += 1 }
     func linkFailedAtFirst(_ failure: LinkFailure) { firstFailure = failure }
@@ -105,6 +134,14 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         loop.turnSoon()
         loop.run()
         return watch.isMet
+    }
+
+    /// Lets so much time pass.
+    func pass(_ interval: Interval) {
+        let timer = loop.addTimer(self)
+        defer { loop.removeTimer(timer) }
+        loop.arm(timer, at: loop.now + interval)
+        loop.run()
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) { loop.stop() }
@@ -127,6 +164,25 @@ final class Bench: GatewayLinkOwner, TimerHandler {
         defer { echo.listener?.close() }
         return echo.port
     }
+}
+
+/// A gateway beside the bench's own.
+final class OtherGateway {
+    let worker: GatewayWorker
+    let address: NetworkAddress
+    let invite: Invite
+    private let folder = makeFolder()
+
+    init(on loop: EventLoop, log: Logger) throws {
+        let bound = try BoundDatagramSocket(.anyLoopbackPort)
+        address = bound.localAddress
+        let (setup, invite) = try Bench.gateway(at: address, in: folder, log: log)
+        self.invite = invite
+        worker = try GatewayWorker(setup, WorkerInheritance(sockets: [bound]), index: 0, on: loop)
+        worker.receive(.serve)
+    }
+
+    deinit { Bench.removeFiles(in: folder) }
 }
 
 private final class Watch: TurnHandler {

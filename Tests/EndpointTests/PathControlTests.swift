@@ -97,7 +97,7 @@ struct PathControlTests {
     @Test("without a connection there are no paths to change")
     func notConnected() throws {
         let bench = try Bench()
-        let control = try LocalControl(path: "\(bench.folder)/control", link: bench.link)
+        let control = try LocalControl(path: "\(bench.folder)/control", links: bench.links)
         defer { control.close() }
         #expect(try Self.answer("paths use 127.0.0.1", bench).hasPrefix("error: there is no connection"))
         #expect(try Self.answer("rebind", bench).hasPrefix("error: there is no connection"))
@@ -139,21 +139,6 @@ struct PathControlTests {
         #expect(bench.run { program.text == "old" && later.text == "new" })
         #expect(bench.link.leaving.isEmpty)
         #expect(bench.gateway.counters.tunnelsResumed == 1)
-    }
-
-    @Test("where one gateway does not answer the fresh connection, the next one of the list does")
-    func raceOfGateways() throws {
-        let (bench, control) = try Self.bench()
-        defer { control.close() }
-        let vacant = try BoundDatagramSocket(.anyLoopbackPort)
-        vacant.close()
-        let next = LocalLinkTests.withWrongToken(bench.invite)
-        bench.link.replaceGateways([LocalLinkTests.moved(bench.invite, to: vacant.localAddress.port), next])
-        let old = try #require(bench.link.session)
-        old.driver.removeSocket(old.driven.connection.activeLocalAddress)
-        bench.link.raceWanted(by: old, .silence)
-        #expect(bench.run { bench.link.session !== old })
-        #expect(bench.link.gateway == next)
     }
 
     @Test("a connection that is heard of again wins its race")

@@ -14,6 +14,8 @@ final class PathControl: TurnHandler, TimerHandler {
     private var timer: TimerHandle?
     /// Tunnels that the policy knows of.
     private var toldTunnels = 0
+    /// The silence that the session knows of.
+    private var toldSilence: Instant?
     private var isOpen = true
 
     /// Begins when the connection's handshake is confirmed: it can migrate from here on.
@@ -77,8 +79,15 @@ final class PathControl: TurnHandler, TimerHandler {
         policy.observed(liveness, at: now)
         session.heard(at: liveness.lastReceived)
         perform(at: now)
+        tellSilence()
         guard isOpen, let timer else { return }
         context.loop.arm(timer, at: policy.nextDeadline)
+    }
+
+    private func tellSilence() {
+        guard isOpen, (policy.outageSince == nil) != (toldSilence == nil) else { return }
+        toldSilence = policy.outageSince
+        session.silenceChanged(toldSilence)
     }
 
     // MARK: - Commands

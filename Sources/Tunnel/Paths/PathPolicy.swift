@@ -107,6 +107,12 @@ public struct PathPolicy: Equatable {
     /// The last handovers, the newest at the end.
     public var handovers: [Handover] { log.handovers }
 
+    /// Since when no path answers; nil when one does, or is thought to.
+    public var outageSince: Instant? {
+        guard case .outage(let outage) = health else { return nil }
+        return outage.silentSince
+    }
+
     // MARK: Inputs: the connection
 
     /// The handshake is confirmed: the connection can migrate from here on.

@@ -1,0 +1,21 @@
+import Primitives
+
+/// What hears of a gateway link's fate.
+protocol GatewayLinkOwner: AnyObject {
+    /// A connection is up, so long after it was begun.
+    func link(_ link: GatewayLink, connectedAfter handshake: Interval)
+    /// An attempt to connect failed; the link goes on trying unless it is stopped.
+    func link(_ link: GatewayLink, failed failure: LinkFailure)
+    /// The connection is lost.
+    func linkLost(_ link: GatewayLink)
+    /// Since when nothing is heard on the connection; nil when something is.
+    func link(_ link: GatewayLink, silentSince since: Instant?)
+    /// The gateway takes no further tunnels.
+    func linkGoingAway(_ link: GatewayLink)
+    /// The gateway refused the token.
+    func linkRefused(_ link: GatewayLink, _ failure: LinkFailure)
+    /// A tunnel has to be asked for again, on whatever connection.
+    func reopen(_ applicant: any TunnelApplicant)
+    /// Whether programs wait for this gateway though none has asked for it.
+    func isAwaited(_ link: GatewayLink) -> Bool
+}

@@ -1,0 +1,33 @@
+import Tunnel
+
+extension GatewayTrouble {
+    /// For people.
+    var sentence: String {
+        switch self {
+        case .unreachable: "it did not answer"
+        case .silence: "nothing was heard any more"
+        case .refusal: "nothing listens there"
+        case .loss: "the connection was lost"
+        case .draining: "it takes no more tunnels"
+        case .notAuthenticated: "it is not the one of the invite, or does not accept the token"
+        }
+    }
+}
+
+extension Failover.Cause {
+    /// For people.
+    var sentence: String {
+        switch self {
+        case .trouble(let trouble): trouble.sentence
+        case .returned: "a preferred gateway has proven itself"
+        }
+    }
+
+    /// For programs.
+    var word: String {
+        switch self {
+        case .trouble(let trouble): trouble.rawValue
+        case .returned: "returned"
+        }
+    }
+}

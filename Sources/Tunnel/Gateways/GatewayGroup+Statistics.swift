@@ -1,0 +1,56 @@
+public import Primitives
+
+extension GatewayGroup {
+    /// What a gateway is like at present, for the status.
+    public struct Statistics: Hashable, Sendable {
+        /// Where it stands.
+        public enum Condition: String, Hashable, Sendable {
+            /// New tunnels go there.
+            case active
+            /// It is connected, and others are preferred.
+            case connected
+            /// There is no connection to it.
+            case standby
+            /// A connection is sought.
+            case connecting
+            /// It does not answer; its tunnels wait.
+            case silent
+            /// It takes no further tunnels.
+            case draining
+            /// It was given up.
+            case dead
+        }
+
+        /// Where it is.
+        public var name: HostPort
+        /// Where it stands.
+        public var condition: Condition
+        /// Why it is not used, or was not the last time.
+        public var trouble: GatewayTrouble?
+        /// Since when it stands there.
+        public var since: Instant
+        /// How long its handshakes take; nil before the first.
+        public var handshake: Interval?
+        /// The share of the last attempts to connect that failed, in percent.
+        public var errorPercentage: Int
+    }
+
+    /// Every gateway, in order of preference.
+    public var statistics: [Statistics] {
+        members.indices.map { index in
+            let member = members[index]
+            let condition: Statistics.Condition =
+                switch member.state {
+                case .idle: .standby
+                case .seeking: .connecting
+                case .connected: index == active ? .active : .connected
+                case .silent, .away: .silent
+                case .draining: .draining
+                case .dead: .dead
+                }
+            return Statistics(
+                name: member.name, condition: condition, trouble: member.lastTrouble, since: member.since,
+                handshake: member.health.handshake, errorPercentage: member.health.errorPercentage)
+        }
+    }
+}
