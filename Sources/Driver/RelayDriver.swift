@@ -159,8 +159,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
     func failed(_ side: TunnelSide) {
         guard let id = side.id else { return }
         sides[id] = nil
-        side.stream.abort()
-        relay.resetArrived(on: id)
+        side.broke(relay.resetArrived(on: id))
         driven.needsService()
     }
 

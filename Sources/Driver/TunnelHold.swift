@@ -37,7 +37,8 @@ public protocol TunnelHoldOwner<Note>: AnyObject {
     associatedtype Note
     /// The tunnel has ended, and its TCP was reset: for the log, the books and whoever waits for its end.
     func holdEnded(_ entry: HeldEntry<Note>, _ end: HoldEnd)
-    /// The tunnel's TCP broke. It stays in the hold; a client resumes it to say so, a gateway takes it out.
+    /// The tunnel's TCP broke, and there is nothing in it that the peer should get. It stays in the hold; a client resumes it to
+    /// say so, a gateway takes it out.
     func heldStreamBroken(_ entry: HeldEntry<Note>)
 }
 
@@ -196,9 +197,9 @@ extension TunnelHold: TunnelSideMover {
     func failed(_ side: TunnelSide) {
         guard let entry = bySide.removeValue(forKey: ObjectIdentifier(side)) else { return }
         entry.side = nil
-        side.stream.abort()
-        entry.tunnel.resetArrived()
-        owner?.heldStreamBroken(entry)
+        let state = entry.tunnel.resetArrived()
+        side.broke(state)
+        if state == nil { owner?.heldStreamBroken(entry) }
     }
 }
 

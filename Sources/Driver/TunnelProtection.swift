@@ -32,13 +32,13 @@ public final class TunnelProtection {
     ///   - outgoing: Whether the end of the stream was read.
     ///   - side: Its side; nil when TCP has ended in order.
     public func open(
-        _ id: ResumptionID, to destination: Destination?, owner: [UInt8], generation: UInt64 = 0, ring: ByteRing,
+        _ id: ResumptionID, to destination: Destination?, owner: [UInt8], ring: ByteRing,
         outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide?
     ) {
         guard let origin = origin(of: side, read: ring.end, written: delivered) else { return }
         let entry = TunnelEntry(
             resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
-        guard let record = vault.open(entry, generation: generation, start: ring.start) else { return }
+        guard let record = vault.open(entry, start: ring.start) else { return }
         ring.move(into: record)
         records[id] = record
         guard let side, let descriptor = side.stream.socketDescriptor else {
@@ -81,21 +81,30 @@ public final class TunnelProtection {
         if isOpen { keeper.release(record.key) }
     }
 
-    /// The tunnel goes on in another loop, and its bytes in memory of that one's choice.
+    // MARK: - From one loop to another
+
+    /// What protects a tunnel on its way between two loops: its bytes and its descriptor stay where they are.
     ///
-    /// - Returns: What that loop is to release once it has protected the tunnel; nil when there is nothing to be released.
-    public func left(_ id: ResumptionID, _ ring: ByteRing, _ side: TunnelSide?) -> DescriptorKey? {
-        guard let record = records.removeValue(forKey: id) else { return nil }
-        side?.record = nil
-        ring.move(into: nil)
-        let isOpen = !record.marks.contains(.closed)
-        record.end()
-        return isOpen ? keeper.handOver(record.key) : nil
+    /// It belongs to one loop, or to the message between two.
+    public struct Passage {
+        fileprivate var record: VaultTunnel
+        fileprivate var standing: KeeperClient.Standing
     }
 
-    /// Releases what another loop has left, when the tunnel is protected here.
-    public func release(left key: DescriptorKey?) {
-        if let key { keeper.release(handedOver: key) }
+    /// The tunnel goes on in another loop; nil for one that is not protected.
+    public func leave(_ id: ResumptionID, _ side: TunnelSide?) -> Passage? {
+        side?.record = nil
+        guard let record = records.removeValue(forKey: id) else { return nil }
+        return Passage(record: record, standing: keeper.surrender(record.key))
+    }
+
+    /// Goes on with a tunnel that another loop has left.
+    public func arrive(_ id: ResumptionID, _ passage: Passage?, _ side: TunnelSide?) {
+        guard let passage else { return }
+        records[id] = passage.record
+        side?.record = passage.record
+        guard !passage.record.marks.contains(.closed), let descriptor = side?.stream.socketDescriptor else { return }
+        keeper.adopt(descriptor, as: passage.record.key, passage.standing)
     }
 
     // MARK: - After the death of a process
@@ -133,19 +142,37 @@ public final class TunnelProtection {
         let record = HeldTunnel.Record(
             id: ResumptionID(words: entry.resumptionID), role: role,
             destination: Destination(entry.destination), linger: linger, generation: found.record.generation,
-            outgoing: found.record.marks.isDisjoint(with: [.endRead, .closed]) ? .open : .ended,
+            outgoing: found.record.marks.isDisjoint(with: [.endRead, .closed, .broken]) ? .open : .ended,
             peerDelivered: position, delivered: streams.written,
-            hasDeliveredEnd: streams.hasWrittenEnd)
+            hasDeliveredEnd: streams.hasWrittenEnd, isRefused: streams.stage == .broken)
         guard let tunnel = HeldTunnel(restoring: record, streams.ring) else {
             found.abandon()
             giveUp(stream, found.key)
             throw .contradiction
         }
-        if streams.hasWrittenEnd { try? stream?.shutdownWrite() }
         records[tunnel.id] = found.record
-        let side = stream.map { TunnelSide($0) }
-        side?.record = found.record
+        let side = goOn(with: stream, of: found, streams)
         return Recovered(tunnel: tunnel, side: side, owner: entry.owner)
+    }
+
+    /// The side of a tunnel whose TCP is there still.
+    private func goOn(
+        with stream: ByteStream?, of found: RecoveredTunnel, _ streams: RecoveredTunnel.Streams
+    ) -> TunnelSide? {
+        let readEnd = streams.ring.end
+        switch streams.stage {
+        case .open:
+            if streams.hasWrittenEnd { try? stream?.shutdownWrite() }
+            let side = stream.map { TunnelSide($0) }
+            side?.record = found.record
+            return side
+        case .broken: found.record.breakOff(readEnd: readEnd, written: streams.written)
+        case .closed:
+            if let key = found.key { keeper.release(key) }
+            found.record.close(readEnd: readEnd, written: streams.written)
+        }
+        stream?.abort()
+        return nil
     }
 
     private func giveUp(_ stream: ByteStream?, _ key: DescriptorKey?) {

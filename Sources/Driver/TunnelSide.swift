@@ -81,6 +81,13 @@ public final class TunnelSide: ByteStreamHandler {
     /// Closes the stream such that a TCP peer gets a reset.
     public func abort() { stream.abort() }
 
+    /// The stream is broken; `state` says how far it was when its tunnel goes on for a while.
+    func broke(_ state: BrokenTCP?) {
+        // Noted before the system forgets how far it was.
+        if let state { record?.breakOff(readEnd: state.readEnd, written: state.written) }
+        stream.abort()
+    }
+
     /// The end of the stream was read: noted before anybody else is told.
     func endWasRead() { record?.mark(.endRead) }
 

@@ -46,6 +46,11 @@ extension GatewayWorker: TunnelHoldOwner {
 
     // The client hears of it when it comes for the tunnel.
     func heldStreamBroken(_ entry: HeldEntry<GatewayNote>) {
+        log.info(
+            "the origin has broken a tunnel without a connection",
+            metadata: [
+                "user": "\(entry.note.user)", "destination": "\(entry.tunnel.destination.map { "\($0)" } ?? "-")",
+            ])
         held.abort(entry.tunnel.id)
         over(entry)
     }
@@ -104,41 +109,32 @@ extension GatewayWorker: TunnelHoldOwner {
         switch settle(claim) {
         case .found(let tunnel, let side, let note):
             carriers[tunnel.id] = nil
-            let key = protection?.left(tunnel.id, tunnel.ring, side)
-            outcome = .found(tunnel, side?.surrender(), note, protectedAs: key)
+            let passage = protection?.leave(tunnel.id, side)
+            outcome = .found(tunnel, side?.surrender(), note, passage)
         case .conflict: outcome = .conflict
         case .unknown: outcome = .unknown
         case .underWay: outcome = .underWay
         }
         let answer = TunnelHandover(number: claim.number, outcome: outcome)
         guard !state.directory.post(.handedOver(answer), to: claim.asker),
-            case .found(let tunnel, let remains, let note, let key) = outcome
+            case .found(let tunnel, let remains, let note, let passage) = outcome
         else {
             return
         }
         // Nobody is there to take it: it stays.
         let side = remains.map { TunnelSide($0, on: loop) }
-        protect(tunnel, side, note, insteadOf: key)
+        protection?.arrive(tunnel.id, passage, side)
         hold(tunnel, side, note)
-    }
-
-    private func protect(
-        _ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: GatewayNote, insteadOf key: DescriptorKey?
-    ) {
-        protection?.open(
-            tunnel.id, to: tunnel.destination, owner: note.owner, generation: tunnel.generation, ring: tunnel.ring,
-            outgoing: tunnel.outgoing, delivered: tunnel.delivered, side)
-        protection?.release(left: key)
     }
 
     /// Another worker's answer.
     func take(over handover: TunnelHandover) {
         let claimant = claims.removeValue(forKey: handover.number)
         switch handover.outcome {
-        case .found(let tunnel, let remains, let note, let key):
+        case .found(let tunnel, let remains, let note, let passage):
             state.directory[tunnel.id] = TunnelDirectory.Entry(worker: index, user: note.user)
             let side = remains.map { TunnelSide($0, on: loop) }
-            protect(tunnel, side, note, insteadOf: key)
+            protection?.arrive(tunnel.id, passage, side)
             guard let claimant else { return hold(tunnel, side, note) }
             answer(claimant, .found(tunnel, side, note))
         case .conflict: if let claimant { answer(claimant, .conflict) }

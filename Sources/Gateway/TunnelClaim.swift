@@ -1,6 +1,5 @@
 import Driver
 import EventLoop
-import Keeper
 import Tunnel
 
 /// A client's wish to go on with a tunnel, on its way to the worker that has the tunnel.
@@ -50,8 +49,7 @@ struct TunnelHandover: @unchecked Sendable {
     var outcome: Outcome
 
     enum Outcome {
-        /// The keeper holds its socket for the worker that had it, until the one that asked has protected it.
-        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote, protectedAs: DescriptorKey?)
+        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote, TunnelProtection.Passage?)
         case conflict
         case unknown
         case underWay

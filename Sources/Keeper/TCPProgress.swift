@@ -91,6 +91,21 @@ public struct TCPProgress: Hashable, Sendable {
     /// How far a stream has come since its origin.
     public init(of descriptor: Int32, since origin: TCPOrigin) throws(Fault) {
         let now = try Counters(of: descriptor)
+        guard !now.isBroken else { throw .broken }
+        self = try TCPProgress(now, since: origin)
+    }
+
+    /// How far a stream was that broke after the peer's FIN had been read. A FIN that was sent counts as written.
+    public static func atBreak(of descriptor: Int32, since origin: TCPOrigin) throws(Fault) -> TCPProgress {
+        var now = try Counters(of: descriptor)
+        if now.hasFinished {
+            now.hasFinished = false
+            now.written &+= 1
+        }
+        return try TCPProgress(now, since: origin)
+    }
+
+    private init(_ now: Counters, since origin: TCPOrigin) throws(Fault) {
         guard now.cookie == origin.cookie else { throw .otherSocket }
         guard now.consumed >= origin.received else { throw .impossible }
         consumed = now.consumed - origin.received
@@ -107,6 +122,7 @@ public struct TCPProgress: Hashable, Sendable {
         var written: UInt64
         var hasPeerFinished: Bool
         var hasFinished: Bool
+        var isBroken = false
         var cookie: UInt64 = 0
 
         init(of descriptor: Int32) throws(Fault) {
@@ -114,7 +130,6 @@ public struct TCPProgress: Hashable, Sendable {
             // Both calls write into the values they are given and keep nothing.
             let result = unsafe gw_tcp_count(descriptor, &raw)
             guard result >= 0 else { throw -result == EAGAIN ? .unsettled : .notConnected }
-            guard raw.has_error == 0 else { throw .broken }
             switch Int(raw.state) {
             case TCP_ESTABLISHED: (hasPeerFinished, hasFinished) = (false, false)
             case TCP_CLOSE_WAIT: (hasPeerFinished, hasFinished) = (true, false)
@@ -122,14 +137,15 @@ public struct TCPProgress: Hashable, Sendable {
             case TCP_CLOSING, TCP_LAST_ACK, TCP_TIME_WAIT: (hasPeerFinished, hasFinished) = (true, true)
             case TCP_CLOSE:
                 // Ended in order both ways, or reset and the error taken; in order everything was acknowledged.
-                guard raw.unacknowledged == 0, raw.received > 0, raw.acknowledged > 0 else { throw .broken }
-                (hasPeerFinished, hasFinished) = (true, true)
+                let isAcknowledged = raw.unacknowledged == 0 && raw.received > 0 && raw.acknowledged > 0
+                isBroken = raw.has_error != 0 || !isAcknowledged
+                (hasPeerFinished, hasFinished) = (true, !isBroken)
             default: throw .notConnected
             }
             let peerEnd: UInt64 = hasPeerFinished ? 1 : 0
             let end: UInt64 = hasFinished ? 1 : 0
             let unread = UInt64(raw.unread) + peerEnd
-            guard raw.received >= unread else { throw .impossible }
+            guard raw.received >= unread else { throw isBroken ? .broken : .impossible }
             consumed = raw.received - unread
             written = raw.acknowledged + UInt64(raw.unacknowledged) &- end
             guard unsafe gw_socket_cookie(descriptor, &cookie) >= 0 else { throw .notConnected }

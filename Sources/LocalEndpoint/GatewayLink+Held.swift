@@ -65,9 +65,9 @@ extension GatewayLink: TunnelHoldOwner {
     }
 
     /// The gateway cannot go on with a tunnel: its program got a reset.
-    func tunnelLost(_ failure: TunnelFailure) {
+    func tunnelLost(to destination: Destination?, _ failure: TunnelFailure) {
         outage.lost += 1
-        log.info("a tunnel cannot go on: \(failure)")
+        if let destination { log.info("\(failure.description(for: destination))") }
         tunnelAnswered()
     }
 

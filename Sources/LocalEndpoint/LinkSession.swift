@@ -28,7 +28,7 @@ final class LinkSession: ConnectionApplication {
     private var openings: [TunnelID: Opening] = [:]
     private var followers: [TunnelID: any TunnelFollower] = [:]
     /// Tunnels of an earlier connection that the gateway was asked to go on with; it has not answered yet.
-    private var resuming: Set<TunnelID> = []
+    private var resuming: [TunnelID: Destination?] = [:]
     /// Tunnels that can be resumed.
     private var resumable: ResumableTunnels
     /// Whether tunnels have left for another connection: the end of this one must not be theirs.
@@ -134,7 +134,7 @@ final class LinkSession: ConnectionApplication {
         // Noted before it is asked for: no later process may ask for the same again.
         link.protection?.resumed(entry.tunnel.id, generation: entry.tunnel.generation + 1)
         let id = client.resume(entry.tunnel)
-        resuming.insert(id)
+        resuming[id] = entry.tunnel.destination
         resumable.insert(id, entry.tunnel.id, entry.side == nil ? .closing : .open)
         followers[id] = entry.note.follower
         if let side = entry.side { relay.attach(side, to: id) }
@@ -152,7 +152,7 @@ final class LinkSession: ConnectionApplication {
 
     private func hold(_ tunnel: HeldTunnel, _ id: TunnelID) {
         hasDetached = true
-        if resuming.remove(id) != nil { link.resumptionPostponed() }
+        if resuming.removeValue(forKey: id) != nil { link.resumptionPostponed() }
         resumable.remove(id)
         let note = TunnelNote(gateway: attempt.invite, follower: followers.removeValue(forKey: id))
         link.hold(tunnel, relay.release(id), note, from: self)
@@ -252,12 +252,12 @@ final class LinkSession: ConnectionApplication {
             protect(id)
             opening.applicant.gatewayAgreed()
         case .resumed(let id):
-            resuming.remove(id)
+            resuming[id] = nil
             link.tunnelResumed()
         case .detached(let id):
             if let tunnel = client.relay.takeHeld(id) { hold(tunnel, id) }
         case .failed(let id, let failure, let payload):
-            if resuming.contains(id) { failedToResume(id, failure) } else { failed(id, failure, payload) }
+            if resuming[id] != nil { failedToResume(id, failure) } else { failed(id, failure, payload) }
         case .close(let id): ended(id, .finished, action)
         case .reset(let id): ended(id, .reset, action)
         case .read, .deliver, .closeWrite: relay.perform(action)
@@ -279,17 +279,17 @@ final class LinkSession: ConnectionApplication {
             link.log.debug("a tunnel has to wait: \(failure)")
             return hold(tunnel, id)
         }
-        resuming.remove(id)
+        let destination = resuming.removeValue(forKey: id) ?? nil
         forget(id)
         guard let side = relay.release(id) else { return }
         side.abort()
         followers.removeValue(forKey: id)?.tunnelEnded(.reset)
-        link.tunnelLost(failure)
+        link.tunnelLost(to: destination, failure)
     }
 
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {
         // The answer was that both ends know of a reset.
-        if resuming.remove(id) != nil { link.tunnelResumed() }
+        if resuming.removeValue(forKey: id) != nil { link.tunnelResumed() }
         if ending == .finished { resumable.willClose(id, link.protection) } else { forget(id) }
         relay.perform(action)
         followers.removeValue(forKey: id)?.tunnelEnded(ending)

@@ -7,7 +7,7 @@ extension TunnelRelay {
     /// Shows `write` the payload that has come, piece by piece; it tells how many bytes of each piece TCP took. When it takes
     /// less than a whole piece the call ends; the driver calls again when TCP takes bytes again.
     public func deliver(_ id: TunnelID, at now: Instant, _ write: (Span<UInt8>) -> Int) {
-        guard let session = sessions[id], session.phase == .relaying else { return }
+        guard let session = sessions[id], session.phase == .relaying, session.delivery != .refused else { return }
         latest = now
         session.delivery = .idle
         read(session, deliverAside(session, write) ? write : { _ in 0 })
@@ -126,6 +126,7 @@ extension TunnelRelay {
     /// TCP has ended in both directions: the stream is finished, and the tunnel lives on only until all is acknowledged.
     func closeIfEnded(_ session: TunnelSession) {
         forgetIfOver(session)
+        guard !endIfRefused(session) else { return }
         guard session.phase == .relaying, session.outgoing != .open, session.incoming == .ended,
             let stream = session.stream
         else { return }
@@ -151,7 +152,7 @@ extension TunnelRelay {
 
     /// Announces content once, until the driver has looked.
     func announceDelivery(_ session: TunnelSession) {
-        guard session.phase == .relaying, session.delivery != .announced else { return }
+        guard session.phase == .relaying, session.delivery != .announced, session.delivery != .refused else { return }
         session.delivery = .announced
         actions.append(.deliver(session.id))
     }

@@ -45,13 +45,19 @@ extension TunnelRelay {
         http.sendContent(capsule, on: stream)
     }
 
-    /// TCP was reset, or failed in another way: the other end's TCP is reset too (RFC 9114 §4.4).
-    public func resetArrived(on id: TunnelID) {
-        guard let session = sessions[id] else { return }
+    /// TCP was reset, or failed in another way: the other end's TCP is reset too (RFC 9114 §4.4), at once, or when it has
+    /// everything that this one had sent before it broke.
+    ///
+    /// - Returns: How far TCP was when the tunnel goes on for a while; nil when it does not.
+    @discardableResult
+    public func resetArrived(on id: TunnelID) -> BrokenTCP? {
+        guard let session = sessions[id] else { return nil }
         // The tunnel goes on only to say so.
         if let held = session.resuming { return held.resetArrived() }
+        if let broken = refuse(session) { return broken }
         // A client that gives up before the answer cancels its request (RFC 9114 §4.1.1).
         abandon(session, session.phase == .requested ? .requestCancelled : .connectError)
+        return nil
     }
 
     func send(_ session: TunnelSession) {

@@ -21,6 +21,9 @@ import QUIC
 ///
 /// A connect-tcp stream is finished only when both have ended, because its clean end says that TCP closed gracefully
 /// (draft-ietf-httpbis-connect-tcp, "Closing Connections").
+///
+/// TCP that breaks after its FIN was read has sent everything: a tunnel that can be resumed goes on until the peer has reported all of
+/// it, and only then tells it of the break (`Delivery.refused`).
 final class TunnelSession {
     /// Where a tunnel stands.
     enum Phase: Hashable {
@@ -70,6 +73,8 @@ final class TunnelSession {
         case announced
         /// TCP does not take what there is.
         case stalled
+        /// TCP is broken and will never take anything, but has sent what the peer has not reported.
+        case refused
     }
 
     let id: TunnelID

@@ -97,15 +97,21 @@ struct KeeperClientTests {
 
     @Test func `goes over from one client to another and is held all the time`() throws {
         let scene = try Scene(inherited: [key(1)])
-        #expect(scene.client.handOver(key(1)) == key(1))
+        #expect(scene.client.surrender(key(1)) == .sent)
         scene.client.release(key(1))
-        scene.client.protect(scene.keeper, as: key(2))
-        scene.client.release(handedOver: key(1))
-        // At once, not with the batch.
-        #expect(scene.run(for: .milliseconds(1)) == [.protect([key(2)]), .release([key(1)])])
-        scene.client.protect(scene.keeper, as: key(3))
-        #expect(scene.client.handOver(key(3)) == nil)
         #expect(scene.run(for: .milliseconds(50)) == [])
+        scene.client.adopt(scene.keeper, as: key(1), .sent)
+        scene.client.release(key(1))
+        #expect(scene.run(for: .milliseconds(1)) == [.release([key(1)])])
+    }
+
+    @Test func `goes over from one client to another before its batch has gone`() throws {
+        let scene = try Scene()
+        scene.client.protect(scene.keeper, as: key(3))
+        #expect(scene.client.surrender(key(3)) == .waiting)
+        #expect(scene.run(for: .milliseconds(50)) == [])
+        scene.client.adopt(scene.keeper, as: key(3), .waiting)
+        #expect(scene.run(for: .milliseconds(50)) == [.protect([key(3)])])
     }
 
     @Test func `goes without a descriptor that is none`() throws {

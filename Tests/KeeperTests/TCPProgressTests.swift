@@ -201,6 +201,25 @@ struct TCPProgressTests {
         #expect(throws: TCPProgress.Fault.broken) { try TCPProgress(of: own, since: origin) }
     }
 
+    @Test(arguments: Side.allCases, [false, true])
+    func `is known of a connection that broke after its end was read`(side: Side, taken: Bool) throws {
+        let pair = try TCPPair()
+        let (own, other) = side == .dialled ? (pair.dialled, pair.accepted) : (pair.accepted, pair.dialled)
+        let origin = try TCPProgress.origin(of: own)
+        send(numbers(0..<100), to: own)
+        waitReadable(other)
+        #expect(receive(100, from: other).count == 100)
+        send(numbers(0..<70), to: other)
+        gw_shutdown_write(other)
+        waitReadable(own)
+        #expect(receive(70, from: own).count == 70 && receive(1, from: own).isEmpty)
+        if side == .dialled { pair.resetFromAccepted() } else { pair.resetFromDialled() }
+        #expect(eventually(true) { gw_has_error(own) == 1 })
+        if taken { _ = gw_take_error(own) }
+        let progress = try TCPProgress.atBreak(of: own, since: origin)
+        #expect(progress.consumed == 70 && progress.written == 100)
+    }
+
     @Test func `is not taken from another connection, a listener or a pipe`() throws {
         let pair = try TCPPair()
         let origin = try TCPProgress.origin(of: pair.dialled)

@@ -1,8 +1,10 @@
 import CSockets
+import Dispatch
 import EventLoop
 import Glibc
 import Keeper
 import Primitives
+import Synchronization
 import Testing
 
 /// The vault as the next process finds it: a descriptor of the same memory.
@@ -54,7 +56,7 @@ struct TunnelVaultTests {
             #expect(streams.ring.start == 4000 && streams.ring.end == 5000)
             #expect(contents(of: streams.ring) == numbers(4000..<5000))
             #expect(streams.written == 77)
-            #expect(!streams.hasWrittenEnd && !streams.isClosed)
+            #expect(!streams.hasWrittenEnd && streams.stage == .open)
             descriptor = found.vault.descriptor
             kept.append(found.vault)
         }
@@ -109,7 +111,50 @@ struct TunnelVaultTests {
         #expect(recovered.key == nil)
         let streams = try recovered.restore(descriptor: nil, limit: 1 << 20)
         #expect(contents(of: streams.ring) == numbers(200..<300))
-        #expect(streams.isClosed && streams.hasWrittenEnd && streams.written == 999)
+        #expect(streams.stage == .closed && streams.hasWrittenEnd && streams.written == 999)
+    }
+
+    @Test(arguments: [false, true])
+    func `keeps what a connection had sent that broke after its end`(isNoted: Bool) throws {
+        let pair = try TCPPair()
+        let origin = try TCPProgress.origin(of: pair.accepted)
+        let vault = try TunnelVault()
+        let tunnel = try #require(vault.open(entry(1, origin: origin)))
+        let ring = ByteRing(limit: 1 << 20, memory: tunnel)
+        send(numbers(0..<300), to: pair.dialled)
+        gw_shutdown_write(pair.dialled)
+        send([1, 2, 3], to: pair.accepted)
+        waitReadable(pair.accepted)
+        #expect(ring.append(receive(300, from: pair.accepted).span) == 300)
+        #expect(receive(1, from: pair.accepted).isEmpty)
+        tunnel.mark(.endRead)
+        pair.resetFromDialled()
+        #expect(eventually(true) { gw_has_error(pair.accepted) == 1 })
+        if isNoted { tunnel.breakOff(readEnd: 300, written: 3) }
+        let recovered = try #require(try found(vault)?.tunnels.first)
+        let streams = try recovered.restore(descriptor: isNoted ? nil : pair.accepted, limit: 1 << 20)
+        #expect(contents(of: streams.ring) == numbers(0..<300))
+        #expect(streams.stage == .broken && !streams.hasWrittenEnd && streams.written == 3)
+    }
+
+    @Test func `takes a connection for closed that broke after both ends`() throws {
+        let pair = try TCPPair()
+        let origin = try TCPProgress.origin(of: pair.accepted)
+        let vault = try TunnelVault()
+        let tunnel = try #require(vault.open(entry(1, origin: origin)))
+        let ring = ByteRing(limit: 1 << 20, memory: tunnel)
+        send(numbers(0..<300), to: pair.dialled)
+        gw_shutdown_write(pair.dialled)
+        waitReadable(pair.accepted)
+        #expect(ring.append(receive(300, from: pair.accepted).span) == 300)
+        send([1, 2, 3], to: pair.accepted)
+        tunnel.mark([.endRead, .endWritten])
+        pair.resetFromDialled()
+        #expect(eventually(true) { gw_has_error(pair.accepted) == 1 })
+        let recovered = try #require(try found(vault)?.tunnels.first)
+        let streams = try recovered.restore(descriptor: pair.accepted, limit: 1 << 20)
+        #expect(contents(of: streams.ring) == numbers(0..<300))
+        #expect(streams.stage == .closed && streams.hasWrittenEnd)
     }
 
     @Test func `says why a tunnel is lost, and frees what it had`() throws {
@@ -183,6 +228,44 @@ struct TunnelVaultTests {
         #expect(!tunnel.isProtected)
         #expect(vault.bytesInUse == 0)
         #expect(try found(vault)?.tunnels.isEmpty == true)
+    }
+
+    @Test func `serves several loops at once, and no byte belongs to two tunnels`() throws {
+        let vault = try TunnelVault()
+        let threads = 4
+        let turns = 400
+        // Every tenth tunnel is there in the end.
+        let left = Mutex<[LeftTunnel]>([])
+        DispatchQueue.concurrentPerform(iterations: threads) { thread in
+            var last: VaultTunnel?
+            for turn in 0..<turns {
+                let number = thread * turns + turn
+                guard let tunnel = vault.open(entry(number)) else { continue }
+                let ring = ByteRing(limit: 1 << 16, memory: tunnel)
+                _ = ring.append([UInt8](repeating: UInt8(thread + 1), count: 5000).span)
+                last?.end()
+                last = turn % 10 == 0 ? nil : tunnel
+                if turn % 10 == 0 {
+                    tunnel.close(readEnd: ring.end, written: UInt64(number))
+                    left.withLock { $0.append(LeftTunnel(ring: ring)) }
+                }
+            }
+            last?.end()
+        }
+        let count = threads * turns / 10
+        #expect(vault.tunnelCount == count)
+        let found = try #require(try found(vault))
+        #expect(found.tunnels.count == count && found.damaged == 0)
+        for recovered in found.tunnels {
+            let streams = try recovered.restore(descriptor: nil, limit: 1 << 16)
+            let thread = Int(streams.written) / turns
+            #expect(contents(of: streams.ring) == [UInt8](repeating: UInt8(thread + 1), count: 5000))
+        }
+    }
+
+    /// Keeps its ring alive; looked at by nobody.
+    private struct LeftTunnel: @unchecked Sendable {
+        var ring: ByteRing
     }
 
     private func pagesInUse(_ vault: TunnelVault) -> Int {

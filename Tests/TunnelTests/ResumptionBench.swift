@@ -103,17 +103,19 @@ final class ResumptionBench {
             driver.relay.resetArrived(on: id)
         } else if let index = heldLocally.firstIndex(where: { $0.tcp === tcp }) {
             heldLocally[index].tcp = nil
-            heldLocally[index].held.resetArrived()
+            _ = heldLocally[index].held.resetArrived()
         }
     }
 
-    /// The destination's TCP is reset; a gateway that holds the tunnel forgets it.
+    /// The destination's TCP is reset; a gateway that holds the tunnel forgets it, unless it had sent everything before.
     func resetAtGateway(_ tcp: FakeTCP) {
         if let (driver, id) = gateway(of: tcp) {
             driver.sockets[id] = nil
             driver.relay.resetArrived(on: id)
         } else if let name = heldAtGateway.first(where: { $0.value.tcp === tcp })?.key {
-            heldAtGateway[name] = nil
+            let isOver = heldAtGateway[name]?.held.resetArrived() == nil
+            heldAtGateway[name]?.tcp = nil
+            if isOver { heldAtGateway[name] = nil }
         }
     }
 

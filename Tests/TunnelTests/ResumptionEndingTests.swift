@@ -91,7 +91,7 @@ struct ResumptionEndingTests {
         bench.pair.run()
         bench.loseConnection()
         let held = try #require(bench.heldLocally.first?.held)
-        held.resetArrived()
+        #expect(held.resetArrived() == nil)
         #expect(held.wantsBytes == 0 && held.memory == 0)
         bench.heldLocally[0].tcp = nil
         try bench.reconnect()
@@ -99,6 +99,73 @@ struct ResumptionEndingTests {
         origin.room = .max
         bench.pair.run()
         #expect(origin.wasReset && !origin.hasFin && origin.received.isEmpty)
+        #expect(bench.pair.client.relay.count == 0 && bench.pair.server.relay.count == 0)
+    }
+
+    @Test("a destination that has sent everything and is gone then loses no byte of it", arguments: [0, 1, 2])
+    func goneAfterItsEnd(outages: Int) throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        let bytes = (0..<20_000).map { UInt8(truncatingIfNeeded: $0) }
+        app.room = 5000
+        origin.outgoing = bytes
+        origin.sendsFin = true
+        bench.pair.run()
+        #expect(app.received.count == 5000)
+        // It breaks while a connection carries the tunnel, while none does, and in between two.
+        if outages < 2 { bench.resetAtGateway(origin) }
+        for round in 0..<outages {
+            // What the application goes on to say reaches nobody any more, but holds up nothing.
+            app.outgoing += Array(repeating: 1, count: 3000)
+            bench.pair.run()
+            bench.loseConnection()
+            if outages == 2, round == 0 { bench.resetAtGateway(origin) }
+            try bench.reconnect()
+            bench.resumeAll()
+            bench.pair.run()
+            #expect(!app.wasReset && !app.hasFin)
+        }
+        app.room = .max
+        bench.pair.run()
+        #expect(app.received == bytes && app.hasFin)
+        // And hears of the break when it has everything.
+        #expect(app.wasReset && bench.heldLocally.isEmpty && bench.heldAtGateway.isEmpty)
+        #expect(bench.pair.client.relay.count == 0 && bench.pair.server.relay.count == 0)
+    }
+
+    @Test("an application that ends after a destination that is gone ends in order")
+    func endsAfterOneThatIsGone() throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        app.room = 0
+        origin.outgoing = [1, 2, 3]
+        origin.sendsFin = true
+        bench.pair.run()
+        bench.resetAtGateway(origin)
+        app.sendsFin = true
+        app.room = .max
+        bench.pair.run()
+        #expect(app.received == [1, 2, 3] && app.hasFin && app.wasClosed && !app.wasReset)
+        #expect(bench.pair.client.relay.count == 0 && bench.pair.server.relay.count == 0)
+    }
+
+    @Test("an application that has sent everything and is gone then loses no byte of it")
+    func applicationGoneAfterItsEnd() throws {
+        let bench = try ResumptionBench()
+        let (_, app, origin) = try bench.open()
+        origin.room = 100
+        app.outgoing = Array(repeating: 9, count: 3000)
+        app.sendsFin = true
+        bench.pair.run()
+        bench.resetLocally(app)
+        bench.loseConnection()
+        try bench.reconnect()
+        bench.resumeAll()
+        bench.pair.run()
+        #expect(origin.received.count == 100 && !origin.wasReset)
+        origin.room = .max
+        bench.pair.run()
+        #expect(origin.received.count == 3000 && origin.hasFin && origin.wasReset)
         #expect(bench.pair.client.relay.count == 0 && bench.pair.server.relay.count == 0)
     }
 

@@ -61,16 +61,26 @@ public final class KeeperClient: TimerHandler {
         if releasing.count == 1 { arm(at: loop.now) }
     }
 
-    /// Leaves it to another client to release what this one has protected; nil when the keeper does not hold it yet.
-    public func handOver(_ key: DescriptorKey) -> DescriptorKey? {
-        if let place = protecting.firstIndex(where: { $0.key == key }) { protecting.remove(at: place) }
-        return sent.remove(key)
+    /// How far a descriptor is on its way to the keeper.
+    public enum Standing: Hashable, Sendable {
+        /// The keeper holds it, or will before it hears anything else.
+        case sent
+        /// It waits for its batch.
+        case waiting
     }
 
-    /// Releases what another client has protected, once everything is protected that is to be by now.
-    public func release(handedOver key: DescriptorKey) {
-        sent.insert(key)
-        release(key)
+    /// Leaves a descriptor to the client of another loop, which is to `adopt` it.
+    public func surrender(_ key: DescriptorKey) -> Standing {
+        if let place = protecting.firstIndex(where: { $0.key == key }) { protecting.remove(at: place) }
+        return sent.remove(key) == nil ? .waiting : .sent
+    }
+
+    /// Takes over what the client of another loop has left.
+    public func adopt(_ descriptor: Int32, as key: DescriptorKey, _ standing: Standing) {
+        switch standing {
+        case .sent: sent.insert(key)
+        case .waiting: protect(descriptor, as: key)
+        }
     }
 
     /// Sends everything now and waits for room, for `milliseconds` each time at most. Tells whether everything has gone.

@@ -22,8 +22,18 @@ public struct RecoveredTunnel {
         public var written: UInt64
         /// Whether the end has been written to TCP; without it, but with the mark `.endWritten`, it is still to be written.
         public var hasWrittenEnd: Bool
-        /// Whether TCP has ended. The end of a stream that is open can be read again.
-        public var isClosed: Bool
+        /// Whether TCP is there still.
+        public var stage: Stage
+    }
+
+    /// Whether TCP is there still.
+    public enum Stage: Hashable, Sendable {
+        /// It is. Its end can be read again.
+        case open
+        /// It has ended in order.
+        case closed
+        /// It broke after its end had been read.
+        case broken
     }
 
     /// Why a tunnel cannot go on: it is to be reset at both ends.
@@ -44,28 +54,44 @@ public struct RecoveredTunnel {
     /// - Parameter limit: How many bytes the ring may hold.
     public func restore(descriptor: Int32?, limit: Int) throws(Loss) -> Streams {
         do throws(Loss) {
-            let noted = record.noted
-            guard !record.marks.contains(.closed) else {
-                guard let ring = record.ring(limit: limit, upTo: noted.readEnd) else { throw .contradiction }
-                return Streams(ring: ring, written: noted.written, hasWrittenEnd: true, isClosed: true)
-            }
+            let marks = record.marks
+            if marks.contains(.closed) { return try noted(.closed, limit) }
+            if marks.contains(.broken) { return try noted(.broken, limit) }
             guard let descriptor else { throw .descriptorMissing }
-            let progress = try progress(of: descriptor)
+            let (progress, stage) = try progress(of: descriptor)
             guard let ring = record.ring(limit: limit, upTo: progress.consumed) else { throw .contradiction }
             return Streams(
-                ring: ring, written: progress.written, hasWrittenEnd: progress.hasFinished, isClosed: false)
+                ring: ring, written: progress.written, hasWrittenEnd: progress.hasFinished,
+                stage: stage)
         } catch {
             abandon()
             throw error
         }
     }
 
-    private func progress(of descriptor: Int32) throws(Loss) -> TCPProgress {
+    /// What was noted of a stream for which the kernel cannot be asked any more.
+    private func noted(_ stage: Stage, _ limit: Int) throws(Loss) -> Streams {
+        let noted = record.noted
+        guard let ring = record.ring(limit: limit, upTo: noted.readEnd) else { throw .contradiction }
+        return Streams(ring: ring, written: noted.written, hasWrittenEnd: stage == .closed, stage: stage)
+    }
+
+    private func progress(of descriptor: Int32) throws(Loss) -> (TCPProgress, Stage) {
         do throws(TCPProgress.Fault) {
-            let progress = try TCPProgress(of: descriptor, since: entry.origin)
-            // An end that was sent was noted before: a connection that says otherwise was broken, and the error taken.
-            guard !progress.hasFinished || record.marks.contains(.endWritten) else { throw .broken }
-            return progress
+            do throws(TCPProgress.Fault) {
+                let progress = try TCPProgress(of: descriptor, since: entry.origin)
+                // An end that was sent was noted before: a connection that says otherwise was broken, and the error taken.
+                guard !progress.hasFinished || record.marks.contains(.endWritten) else { throw .broken }
+                return (progress, .open)
+            } catch {
+                // A connection that broke after its end had been read has handed out everything.
+                guard error == .broken, record.marks.contains(.endRead) else { throw error }
+                var progress = try TCPProgress.atBreak(of: descriptor, since: entry.origin)
+                guard record.marks.contains(.endWritten), progress.written > 0 else { return (progress, .broken) }
+                progress.written -= 1
+                progress.hasFinished = true
+                return (progress, .closed)
+            }
         } catch {
             switch error {
             case .otherSocket: throw .descriptorMixedUp

@@ -13,7 +13,10 @@ public struct TunnelMarks: OptionSet, Hashable, Sendable {
     /// The TCP stream is closed in order; `readEnd` and `written` hold what the kernel can no longer be asked for.
     public static let closed = TunnelMarks(rawValue: 8)
 
-    static let all: TunnelMarks = [.endRead, .endWritten, .endDelivered, .closed]
+    /// The TCP stream broke after its end had been read; `readEnd` and `written` say how far it was.
+    public static let broken = TunnelMarks(rawValue: 16)
+
+    static let all: TunnelMarks = [.endRead, .endWritten, .endDelivered, .closed, .broken]
 }
 
 /// The part of a record that changes while a tunnel lives: one value that is replaced as a whole.
@@ -27,7 +30,7 @@ struct TunnelJournal: Equatable {
     var marks: TunnelMarks = []
     /// The position up to which the peer has delivered.
     var peerDelivered: UInt64 = 0
-    /// Of a closed tunnel: where its ring ends, and how many bytes went out to TCP.
+    /// Of a closed or broken stream: where its ring ends, and how many bytes went out to TCP.
     var readEnd: UInt64 = 0
     var written: UInt64 = 0
 

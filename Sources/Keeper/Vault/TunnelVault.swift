@@ -1,4 +1,5 @@
 public import EventLoop
+internal import Synchronization
 
 /// The rings of tunnels and a compact journal of each, in memory that outlives the process.
 ///
@@ -11,18 +12,42 @@ public import EventLoop
 /// 3. The TCP descriptor goes to the keeper under `VaultTunnel.key` (`KeeperClient.protect`); until it is there, the tunnel ends
 ///    with the process as ever.
 ///
-/// One vault belongs to one event loop. Streams that are not TCP (a pipe, a Unix-domain socket) have no counters in the kernel:
-/// their tunnels have no place here, and they end with the process.
-public final class TunnelVault {
+/// One event loop opens its tunnels in one vault; a tunnel that goes on in another loop stays where it is. Streams that are not
+/// TCP (a pipe, a Unix-domain socket) have no counters in the kernel: their tunnels have no place here, and they end with the
+/// process.
+public final class TunnelVault: Sendable {
     /// The most tunnels of one vault; more of them are opened without its protection.
     public static let mostTunnels = 65_536
 
+    /// A record and an extent belong to one tunnel, and so to one loop at a time; all else is written under the lock of `books`.
     private let memory: VaultMemory
-    private var extents: ExtentTable
-    /// Free records below `recordsUsed`, those to use first last.
-    private var freeRecords: [Int]
-    private var recordsUsed: Int
-    private var nextIncarnation: UInt64
+    private let books: Mutex<Books>
+
+    /// What is in use.
+    private struct Books {
+        var extents = ExtentTable()
+        /// Free records below `recordsUsed`, those to use first last.
+        var freeRecords: [Int] = []
+        var recordsUsed = 0
+        var nextIncarnation: UInt64 = 1
+
+        /// A free record, and the incarnation of the tunnel that gets it.
+        mutating func takeRecord(_ memory: VaultMemory) -> (index: Int, incarnation: UInt64)? {
+            guard nextIncarnation < DescriptorKey.numberLimit else { return nil }
+            let index: Int
+            if let free = freeRecords.popLast() {
+                index = free
+            } else {
+                guard recordsUsed < TunnelVault.mostTunnels else { return nil }
+                index = recordsUsed
+                recordsUsed += 1
+                memory.publish(UInt64(recordsUsed), at: VaultLayout.Header.recordsUsed)
+            }
+            nextIncarnation += 1
+            memory.publish(nextIncarnation, at: VaultLayout.Header.nextIncarnation)
+            return (index, nextIncarnation - 1)
+        }
+    }
 
     /// A new vault, empty.
     ///
@@ -30,11 +55,8 @@ public final class TunnelVault {
     public init(loop: UInt8 = 0) throws(SystemError) {
         memory = try VaultMemory(size: VaultLayout.totalBytes)
         self.loop = loop
-        extents = ExtentTable()
-        freeRecords = []
-        recordsUsed = 0
-        nextIncarnation = 1
-        memory.store(nextIncarnation, at: VaultLayout.Header.nextIncarnation)
+        books = Mutex(Books())
+        memory.store(1, at: VaultLayout.Header.nextIncarnation)
         memory.store(VaultLayout.version, at: VaultLayout.Header.version)
         memory.publish(VaultLayout.magic, at: VaultLayout.Header.magic)
     }
@@ -46,9 +68,9 @@ public final class TunnelVault {
     /// The name of its memory.
     public var key: DescriptorKey { DescriptorKey(.vault, loop: loop, number: 0) }
     /// Bytes of the extents in use.
-    public var bytesInUse: Int { extents.bytesInUse }
+    public var bytesInUse: Int { books.withLock { $0.extents.bytesInUse } }
     /// Tunnels in it.
-    public var tunnelCount: Int { recordsUsed - freeRecords.count }
+    public var tunnelCount: Int { books.withLock { $0.recordsUsed - $0.freeRecords.count } }
 
     // MARK: Tunnels
 
@@ -58,10 +80,7 @@ public final class TunnelVault {
     ///   - start: The offset of the first byte that the ring will hold.
     ///   - generation: How often the tunnel was resumed.
     public func open(_ entry: TunnelEntry, generation: UInt64 = 0, start: UInt64 = 0) -> VaultTunnel? {
-        guard entry.fits, nextIncarnation < DescriptorKey.numberLimit, let index = takeRecord() else { return nil }
-        let incarnation = nextIncarnation
-        nextIncarnation += 1
-        memory.publish(nextIncarnation, at: VaultLayout.Header.nextIncarnation)
+        guard entry.fits, let (index, incarnation) = books.withLock({ $0.takeRecord(memory) }) else { return nil }
         let place = VaultLayout.record(index)
         var journal = TunnelJournal()
         journal.generation = generation
@@ -74,17 +93,9 @@ public final class TunnelVault {
             vault: self, index: index, incarnation: incarnation, sequence: 0, journal: journal, entry: entry)
     }
 
-    private func takeRecord() -> Int? {
-        if let free = freeRecords.popLast() { return free }
-        guard recordsUsed < Self.mostTunnels else { return nil }
-        recordsUsed += 1
-        memory.publish(UInt64(recordsUsed), at: VaultLayout.Header.recordsUsed)
-        return recordsUsed - 1
-    }
-
     func freeRecord(_ index: Int) {
         memory.publish(0, at: VaultLayout.record(index) + VaultLayout.Record.incarnation)
-        freeRecords.append(index)
+        books.withLock { $0.freeRecords.append(index) }
     }
 
     /// Writes a journal into the slot that is not valid, then makes it the valid one.
@@ -99,7 +110,7 @@ public final class TunnelVault {
 
     @unsafe
     func allocate(capacity: Int) -> UnsafeMutableRawPointer? {
-        guard let extent = extents.allocate(capacity: capacity) else { return nil }
+        guard let extent = books.withLock({ $0.extents.allocate(capacity: capacity) }) else { return nil }
         return unsafe memory.address(of: extent.place)
     }
 
@@ -108,9 +119,12 @@ public final class TunnelVault {
         guard let place = unsafe memory.place(of: base),
             let extent = ExtentTable.Extent(place: UInt64(place), capacity: UInt64(capacity))
         else { return }
-        switch extents.free(extent) {
-        case .keepPages: break
-        case .returnPages: memory.punch(extent.place..<extent.place + extent.bytes)
+        // Before anybody else gets the extent, its pages are gone.
+        books.withLock {
+            switch $0.extents.free(extent) {
+            case .keepPages: break
+            case .returnPages: memory.punch(extent.place..<extent.place + extent.bytes)
+            }
         }
     }
 
@@ -157,13 +171,14 @@ public final class TunnelVault {
         self.memory = memory
         self.loop = loop
         let used = survey.tunnels.compactMap(\.extent)
-        extents = ExtentTable(used: used)
-        recordsUsed = survey.recordsUsed
         let taken = Set(survey.tunnels.map(\.index))
-        freeRecords = (0..<survey.recordsUsed).reversed().filter { !taken.contains($0) }
-        nextIncarnation = survey.nextIncarnation
-        memory.publish(nextIncarnation, at: VaultLayout.Header.nextIncarnation)
-        memory.publish(UInt64(recordsUsed), at: VaultLayout.Header.recordsUsed)
+        books = Mutex(
+            Books(
+                extents: ExtentTable(used: used),
+                freeRecords: (0..<survey.recordsUsed).reversed().filter { !taken.contains($0) },
+                recordsUsed: survey.recordsUsed, nextIncarnation: survey.nextIncarnation))
+        memory.publish(survey.nextIncarnation, at: VaultLayout.Header.nextIncarnation)
+        memory.publish(UInt64(survey.recordsUsed), at: VaultLayout.Header.recordsUsed)
         for index in survey.damaged {
             memory.publish(0, at: VaultLayout.record(index) + VaultLayout.Record.incarnation)
         }
@@ -176,6 +191,3 @@ public final class TunnelVault {
         memory.punch(free..<VaultLayout.totalBytes)
     }
 }
-
-@available(*, unavailable)
-extension TunnelVault: Sendable {}

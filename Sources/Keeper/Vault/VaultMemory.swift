@@ -5,8 +5,10 @@ internal import EventLoop
 ///
 /// What stands there is whatever a process left that was killed between two instructions, or worse. Places outside of it
 /// are programming errors and trap: what is read from it is checked before it becomes a place.
+///
+/// Unchecked: the mapping stays as it is, and the vault says which thread has which place.
 @safe
-final class VaultMemory {
+final class VaultMemory: @unchecked Sendable {
     let descriptor: Int32
     /// Bytes from the beginning that were there when it was mapped; what lies behind them reads as zeros and is lost.
     let validBytes: Int
@@ -111,9 +113,6 @@ final class VaultMemory {
         gw_memory_punch(descriptor, UInt64(range.lowerBound), UInt64(range.count))
     }
 }
-
-@available(*, unavailable)
-extension VaultMemory: Sendable {}
 
 /// Turns the convention of CSockets, a result or a negated errno, into a value or a typed error.
 func check<Result: SignedInteger>(

@@ -56,11 +56,16 @@ public final class VaultTunnel: RingMemory {
 
     /// Notes that the TCP stream is closed in order, with `readEnd` bytes read and `written` bytes written since its opening.
     /// The keeper's descriptor is released after this, not before.
-    public func close(readEnd: UInt64, written: UInt64) {
+    public func close(readEnd: UInt64, written: UInt64) { noteEnd(.closed, readEnd, written) }
+
+    /// Notes that the TCP stream broke after its end had been read. The keeper's descriptor is of no use any more.
+    public func breakOff(readEnd: UInt64, written: UInt64) { noteEnd(.broken, readEnd, written) }
+
+    private func noteEnd(_ mark: TunnelMarks, _ readEnd: UInt64, _ written: UInt64) {
         change {
             $0.readEnd = readEnd
             $0.written = written
-            $0.marks.formUnion(.closed)
+            $0.marks.formUnion(mark)
         }
     }
 

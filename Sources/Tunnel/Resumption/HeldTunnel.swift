@@ -49,12 +49,14 @@ public final class HeldTunnel {
     public internal(set) var generation: UInt64
     /// How far the direction from TCP is.
     public private(set) var outgoing: Outgoing
+    /// Whether TCP broke after it had sent everything: it takes nothing any more, and the peer hears of that when it has all.
+    public private(set) var isRefused: Bool
 
     /// Creates a tunnel that was detached.
     init(
         _ id: ResumptionID, _ role: Role, to destination: Destination?, linger: Interval,
         grantedLinger: Interval, generation: UInt64, ring: ByteRing, outgoing: Outgoing, sentPosition: UInt64,
-        peerDelivered: UInt64, delivered: UInt64, hasDeliveredEnd: Bool
+        peerDelivered: UInt64, delivered: UInt64, hasDeliveredEnd: Bool, isRefused: Bool
     ) {
         self.id = id
         self.role = role
@@ -68,6 +70,7 @@ public final class HeldTunnel {
         self.peerDelivered = peerDelivered
         self.delivered = delivered
         self.hasDeliveredEnd = hasDeliveredEnd
+        self.isRefused = isRefused
         // The transport refers to the ring no more: only what the peer has not reported is needed.
         ring.release(upTo: min(peerDelivered, ring.end))
     }
@@ -92,11 +95,14 @@ public final class HeldTunnel {
         public var delivered: UInt64
         /// Whether TCP was told to send its FIN.
         public var hasDeliveredEnd: Bool
+        /// Whether TCP broke after it had sent everything.
+        public var isRefused: Bool
 
         /// Creates a record.
         public init(
             id: ResumptionID, role: Role, destination: Destination?, linger: Interval, generation: UInt64,
-            outgoing: Outgoing, peerDelivered: UInt64, delivered: UInt64, hasDeliveredEnd: Bool
+            outgoing: Outgoing, peerDelivered: UInt64, delivered: UInt64, hasDeliveredEnd: Bool,
+            isRefused: Bool = false
         ) {
             self.id = id
             self.role = role
@@ -107,6 +113,7 @@ public final class HeldTunnel {
             self.peerDelivered = peerDelivered
             self.delivered = delivered
             self.hasDeliveredEnd = hasDeliveredEnd
+            self.isRefused = isRefused
         }
     }
 
@@ -122,7 +129,7 @@ public final class HeldTunnel {
             record.id, record.role, to: record.destination, linger: record.linger, grantedLinger: record.linger,
             generation: record.generation, ring: ring, outgoing: record.outgoing, sentPosition: limit,
             peerDelivered: record.peerDelivered,
-            delivered: record.delivered, hasDeliveredEnd: record.hasDeliveredEnd)
+            delivered: record.delivered, hasDeliveredEnd: record.hasDeliveredEnd, isRefused: record.isRefused)
     }
 }
 
@@ -131,7 +138,8 @@ extension HeldTunnel {
     public var record: Record {
         Record(
             id: id, role: role, destination: destination, linger: linger, generation: generation, outgoing: outgoing,
-            peerDelivered: peerDelivered, delivered: delivered, hasDeliveredEnd: hasDeliveredEnd)
+            peerDelivered: peerDelivered, delivered: delivered, hasDeliveredEnd: hasDeliveredEnd,
+            isRefused: isRefused)
     }
 
     /// The position up to which payload was handed to TCP; the FIN counts as one.
@@ -165,8 +173,21 @@ extension HeldTunnel {
         outgoing = .ended
     }
 
-    /// TCP was reset, or failed in another way. A client resumes only to say so; a gateway forgets the tunnel.
-    public func resetArrived() {
+    /// TCP was reset, or failed in another way.
+    ///
+    /// - Returns: How far TCP was when it had sent everything before, and the peer has not got all of that: the tunnel is held on.
+    ///   Else nil: a client resumes only to say so; a gateway forgets the tunnel.
+    public func resetArrived() -> BrokenTCP? {
+        guard outgoing == .ended, peerDelivered <= ring.end else {
+            giveUp()
+            return nil
+        }
+        isRefused = true
+        return BrokenTCP(readEnd: ring.end, written: delivered)
+    }
+
+    /// The tunnel is to end with a reset of the other end's TCP.
+    func giveUp() {
         outgoing = .reset
         // Nobody will want its bytes.
         ring.reset(to: ring.end)

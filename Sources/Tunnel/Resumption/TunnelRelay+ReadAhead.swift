@@ -17,7 +17,7 @@ extension TunnelRelay {
 
     /// Looks for reports behind payload that TCP does not take, when only they can empty the ring.
     func lookForReports(_ session: TunnelSession) {
-        guard session.delivery == .stalled, session.isWaitingForReports else { return }
+        guard session.delivery == .stalled || session.delivery == .refused, session.isWaitingForReports else { return }
         read(session) { _ in 0 }
     }
 
@@ -42,8 +42,8 @@ extension TunnelRelay {
 }
 
 extension TunnelSession {
-    /// Whether TCP is not read before the peer reports something.
-    var isWaitingForReports: Bool { attachment != nil && reading == .awaitingRoom }
+    /// Whether nothing goes on before the peer reports something.
+    var isWaitingForReports: Bool { attachment != nil && (reading == .awaitingRoom || delivery == .refused) }
 
     /// Puts payload aside as far as that is of use; tells how many bytes.
     func putAside(_ payload: Span<UInt8>) -> Int {

@@ -88,7 +88,7 @@ extension TunnelRelay {
     /// A client that has reset a tunnel makes sure that the gateway hears of it, though the connection may be dead already.
     func rememberReset(_ session: TunnelSession) {
         guard http.role == .client, let stream = session.stream, let held = held(session) else { return }
-        held.resetArrived()
+        held.giveUp()
         if resets.count >= resetsBeforePruning {
             forgetKnownResets()
             resetsBeforePruning = max(resetsBeforePruning, resets.count.multiplyingSaturating(2))
@@ -121,7 +121,7 @@ extension TunnelRelay {
             grantedLinger: attachment.linger, generation: attachment.generation, ring: session.ring,
             outgoing: session.outgoing == .open ? .open : .ended, sentPosition: session.sentPosition,
             peerDelivered: attachment.peerDelivered, delivered: session.delivered,
-            hasDeliveredEnd: session.incoming == .ended)
+            hasDeliveredEnd: session.incoming == .ended, isRefused: session.delivery == .refused)
     }
 
     /// Goes on with a tunnel on the stream of `session`; the peer's TCP was given everything before `position`.
@@ -130,6 +130,7 @@ extension TunnelRelay {
         session.ring = ring
         session.delivered = held.delivered
         session.incoming = held.hasDeliveredEnd ? .ended : .open
+        session.delivery = held.isRefused ? .refused : .idle
         session.outgoing = .open
         session.durability = .resumable(
             TunnelAttachment(
