@@ -17,6 +17,8 @@ public struct GatewayConfiguration: Hashable, Sendable {
     public var key: String
     /// The file with the users and the hashes of their tokens.
     public var users: String
+    /// The file with the keys that several gateways share; `nil` for keys of this gateway's own.
+    public var ticketSecret: String?
     /// Threads that serve; `nil` for one per core.
     public var workers: Int?
     /// The control socket.
@@ -84,7 +86,8 @@ extension GatewayConfiguration {
         let root = try TableReader(
             TOMLNode.parse(text, source: source), name: "", source: source,
             keys: [
-                "name", "listen", "addresses", "certificate", "key", "users", "workers", "control", "destinations",
+                "name", "listen", "addresses", "certificate", "key", "users", "ticket_secret", "workers", "control",
+                "destinations",
                 "limits",
                 "resumption", "metrics", "origin",
             ])
@@ -102,6 +105,9 @@ extension GatewayConfiguration {
         certificate = try path("certificate", default: "gateway.crt")
         key = try path("key", default: "gateway.key")
         users = try path("users", default: "users.toml")
+        if let file = try root.string("ticket_secret") {
+            ticketSecret = try surroundings.path(file, key: "ticket_secret")
+        }
         let workers = try root.integer("workers", in: 0...GatewayConfiguration.mostWorkers)
         self.workers = workers == 0 ? nil : workers
         control = try path("control", default: surroundings.gatewayControlSocket)

@@ -1,10 +1,10 @@
-internal import Primitives
+public import Primitives
 
 extension Interval {
     /// Reads a span of time as configuration files write it: `24h`, `3s`, `1h30m`, `500ms`, `7d`.
     ///
     /// `nil` for anything else, for units out of order or twice, and for more than the type can hold.
-    static func configured(_ text: String) -> Interval? {
+    public static func configured(_ text: String) -> Interval? {
         let units: [(String, Interval)] = [
             ("d", .seconds(86_400)), ("h", .seconds(3_600)), ("m", .seconds(60)), ("s", .seconds(1)),
             ("ms", .milliseconds(1)),

@@ -14,6 +14,8 @@ public struct GatewayMaterial: Sendable {
     public let users: UsersFile
     /// Which destinations are open.
     public let rules: AccessRules
+    /// What is shared with other gateways; nil where nothing is.
+    public let keys: GatewayKeys?
 
     /// Reads everything; the first fault is an error with its file and line.
     ///
@@ -23,6 +25,7 @@ public struct GatewayMaterial: Sendable {
     ) throws(ConfigurationError) {
         identity = try configuration.identity()
         users = try UsersFile.load(configuration.users)
+        keys = try configuration.ticketSecret.map { path throws(ConfigurationError) in try GatewayKeys.load(path) }
         rules = try Self.rules(configuration.destinations, ownAddresses: ownAddresses)
     }
 
@@ -43,6 +46,13 @@ public struct GatewayMaterial: Sendable {
         } catch {
             throw ConfigurationError(source: "[destinations]", message: error.description)
         }
+    }
+
+    /// The keys that this gateway works with, for others of the same owner.
+    public static func keys(of configuration: GatewayConfiguration) throws(ConfigurationError) -> GatewayKeys {
+        if let path = configuration.ticketSecret { return try GatewayKeys.load(path) }
+        let secrets = GatewaySecrets(privateKeyPEM: Array(try ConfigurationFile.read(configuration.key).utf8))
+        return GatewayKeys(ticketSecret: secrets.ticketSecret)
     }
 
     /// What is worth a warning at a time in seconds since 1970, one line each.

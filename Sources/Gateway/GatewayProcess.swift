@@ -10,6 +10,18 @@ import Telemetry
 public final class GatewayProcess {
     /// How long tunnels may go on after SIGTERM or SIGINT.
     static let drainLimit = Interval.seconds(10)
+    /// The longest time that `drain` may be given.
+    static let longestDrain = Interval.seconds(7 * 86_400)
+
+    /// The time in a command `drain MILLISECONDS`; nil for anything else.
+    static func drainLimit(in line: String) -> Interval? {
+        let words = line.split(separator: " ")
+        guard words.count == 2, words[0] == "drain", let milliseconds = Int64(words[1]),
+            (0...longestDrain.milliseconds).contains(milliseconds)
+        else { return nil }
+        return .milliseconds(milliseconds)
+    }
+
     /// How long CONNECTION_CLOSE has to leave after that.
     static let closeLimit = Interval.milliseconds(300)
     /// How long CONNECTION_CLOSE has to leave when another process takes over.

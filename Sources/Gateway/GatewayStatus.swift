@@ -7,6 +7,8 @@ import Tunnel
 struct GatewayStatus {
     var listen: [String]
     var reports: [WorkerReport]
+    /// The time that tunnels have left; nil while new ones are taken.
+    var draining: Interval?
 
     private var counters: Counters { reports.map(\.counters).reduce(Counters(), +) }
     private var clients: [WorkerReport.Client] { reports.flatMap(\.clients) }
@@ -22,6 +24,7 @@ struct GatewayStatus {
             .init("role", .string("gateway")),
             .init("listen", .array(listen.map(JSONValue.string))),
             .init("workers", .count(reports.count)),
+            .init("draining_ms", draining.map { .count(max(0, $0.milliseconds)) } ?? .null),
             .init("counters", .object(Counters.all.map { .init($0.name, .count(counters[keyPath: $0.path])) })),
             .init("held_tunnels", .count(heldTunnels)),
             .init("held_bytes", .count(reports.reduce(0) { $0 + $1.heldMemory })),
@@ -50,6 +53,9 @@ struct GatewayStatus {
     /// For people: a line for the gateway, one for each client.
     var text: String {
         var lines = ["gateway on \(listen.joined(separator: ", ")), \(clients.count) clients"]
+        if let draining {
+            lines.append("  draining: its tunnels have \(max(0, draining.milliseconds) / 1000) s to end")
+        }
         for client in clients {
             let path = client.paths.first.map { "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms" } ?? "-"
             lines.append("  \(client.user ?? "(not authenticated)"): \(path), \(client.tunnels.count) tunnels")

@@ -36,6 +36,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private var usersFile: WatchedFile
     private var drainDeadline = Instant.origin
     private var hasToldOfDrain = false
+    private var drainLimit = GatewayProcess.drainLimit
     private var collecting: [Int: StatusCollection] = [:]
     private var nextCollection = 0
     private(set) var listen: [NetworkAddress] = []
@@ -99,7 +100,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         _ configuration: GatewayConfiguration, _ material: GatewayMaterial, state: GatewayState, log: Logger,
         reports: Mailbox<WorkerReport>
     ) throws -> WorkerSetup {
-        let secrets = GatewaySecrets(privateKeyPEM: Array(try ConfigurationFile.read(configuration.key).utf8))
+        var secrets = GatewaySecrets(privateKeyPEM: Array(try ConfigurationFile.read(configuration.key).utf8))
+        if let keys = material.keys { secrets.ticketSecret = keys.ticketSecret }
         let keyLogPath = Surroundings.process(variables: ["SSLKEYLOGFILE"]).variables["SSLKEYLOGFILE"]
         var tlsOptions = TLSOptions(applicationProtocols: ["h3"])
         tlsOptions.keyLogging = keyLogPath == nil ? .disabled : .enabled
@@ -192,15 +194,25 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private func stop() {
         switch stage {
         case .serving:
-            stage = .draining
+            log.notice("stopping")
+            drain(within: GatewayProcess.drainLimit)
+        // One that was told to drain has more time than one that is to stop.
+        case .draining where drainDeadline > loop.now + GatewayProcess.drainLimit:
             log.notice("stopping")
             drainDeadline = loop.now + GatewayProcess.drainLimit
-            tellWorkers(.drain)
-            collect(for: .drain)
         // Without a word clients would wait for their idle timeout.
         case .draining: closeConnections()
         case .closing, .lettingGo: loop.stop()
         }
+    }
+
+    /// Takes no more tunnels, and ends when the last one has ended or the time is over.
+    private func drain(within limit: Interval) {
+        stage = .draining
+        drainLimit = limit
+        drainDeadline = loop.now + limit
+        tellWorkers(.drain)
+        collect(for: .drain)
     }
 
     // MARK: - Another process takes over
@@ -249,8 +261,24 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         case "status": collect(for: .text(request))
         case "status json": collect(for: .json(request))
         case "replace": request.reply(replace())
-        default: request.reply("error: unknown command; this gateway knows status, status json and replace\n")
+        default:
+            guard let limit = GatewayProcess.drainLimit(in: line) else {
+                return request.reply(
+                    "error: unknown command; this gateway knows status, status json, replace and drain MILLISECONDS\n")
+            }
+            request.reply(drainAsked(within: limit))
         }
+    }
+
+    private func drainAsked(within limit: Interval) -> String {
+        switch stage {
+        case .serving:
+            log.notice("draining", metadata: ["deadline": "\(limit.milliseconds / 1000) s"])
+            drain(within: limit)
+        case .draining: drainDeadline = loop.now + limit
+        case .closing, .lettingGo: return "error: this process is at its end\n"
+        }
+        return "ok\n"
     }
 
     /// Has the keeper start the program that stands on the disk now.
@@ -272,7 +300,9 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         collecting[report.number] = collection
         guard collection.reports.count == workers.count else { return }
         collecting[report.number] = nil
-        let status = GatewayStatus(listen: listen.map { "\($0)" }, reports: collection.reports)
+        let status = GatewayStatus(
+            listen: listen.map { "\($0)" }, reports: collection.reports,
+            draining: stage == .draining ? drainDeadline - loop.now : nil)
         switch collection.purpose {
         case .text(let request): request.reply(status.text)
         case .json(let request): request.reply(status.json.text + "\n")
@@ -285,7 +315,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         if status.tunnelCount == 0 { return closeConnections() }
         if !hasToldOfDrain {
             hasToldOfDrain = true
-            let seconds = GatewayProcess.drainLimit.milliseconds / 1000
+            let seconds = drainLimit.milliseconds / 1000
             log.notice("\(status.tunnelCount) tunnels have \(seconds) s to end")
         }
         arm(GatewayProcess.drainPoll)

@@ -43,7 +43,8 @@ struct WorkerSetup: Sendable {
 
 /// What a gateway derives from its private key: everything that must be the same after a restart and for all workers.
 struct GatewaySecrets {
-    let ticketSecret: SecretBytes
+    /// What session tickets are made with; that of several gateways where they share one.
+    var ticketSecret: SecretBytes
     let tokenKey: AddressValidationTokenKey
     let resetKey: StatelessResetKey
 

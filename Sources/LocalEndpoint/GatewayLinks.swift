@@ -26,7 +26,7 @@ final class GatewayLinks: TimerHandler {
 
     /// A failover and when it was.
     struct Record {
-        var failover: Failover
+        var failover: GatewayFailover
         /// Since 1970-01-01 00:00 UTC.
         var unixMilliseconds: Int64
     }
@@ -196,7 +196,7 @@ final class GatewayLinks: TimerHandler {
         }
     }
 
-    private func tell(_ failover: Failover) {
+    private func tell(_ failover: GatewayFailover) {
         failoverCount += 1
         if failovers.count == Self.failoversRemembered { failovers.removeFirst() }
         failovers.append(Record(failover: failover, unixMilliseconds: Clock.unixMilliseconds()))

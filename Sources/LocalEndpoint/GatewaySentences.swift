@@ -14,7 +14,7 @@ extension GatewayTrouble {
     }
 }
 
-extension Failover.Cause {
+extension GatewayFailover.Cause {
     /// For people.
     var sentence: String {
         switch self {

@@ -46,6 +46,52 @@ struct InitAndUserTests {
         }
     }
 
+    @Test("keys go from one gateway to another, readable by their owner only; both then work with the same ones")
+    func sharedKeys() throws {
+        try withFolder { folder in
+            for name in ["a", "b"] {
+                _ = try setup([
+                    "--dir", "\(folder)/\(name)", "--name", "\(name).example", "--listen", "127.0.0.1:4433",
+                ]).write(now: 0)
+            }
+            func run(_ arguments: [String]) throws {
+                var command = try Godwit.parseAsRoot(["gateway", "keys"] + arguments)
+                try command.run()
+            }
+            func keys(_ name: String) throws -> GatewayKeys {
+                let file = "\(folder)/\(name)/gateway.toml"
+                return try GatewayMaterial.keys(of: try GatewayConfiguration.load(file, surroundings: surroundings))
+            }
+            #expect(try keys("a").ticketSecret != keys("b").ticketSecret)
+            let file = folder + "/keys"
+            try run(["export", file, "--config", folder + "/a/gateway.toml"])
+            #expect(try mode(file) == 0o600)
+            #expect(throws: ConfigurationError.self) {
+                try run(["export", file, "--config", folder + "/a/gateway.toml"])
+            }
+            let configuration = folder + "/b/gateway.toml"
+            #expect(throws: ConfigurationError.self) { try run(["import", file, "--config", configuration]) }
+            let text = try ConfigurationFile.read(configuration)
+            try ConfigurationFile.write(
+                "ticket_secret = \"tickets.key\"\n" + text, to: configuration, mode: 0o644, existing: .replace)
+            try run(["import", file, "--config", configuration])
+            #expect(try mode(folder + "/b/tickets.key") == 0o600)
+            #expect(try keys("a").ticketSecret == keys("b").ticketSecret)
+        }
+    }
+
+    @Test("gateway and its subcommands are told apart, each with its own options")
+    func gatewayCommands() throws {
+        let drain = try #require(
+            try Godwit.parseAsRoot(["gateway", "drain", "--config", "x", "--deadline", "1m30s"])
+                as? GatewayCommand.Drain)
+        #expect(drain.deadline == .seconds(90) && drain.file.path == "x")
+        #expect(try Godwit.parseAsRoot(["gateway", "--config", "x"]) is GatewayCommand)
+        for wrong in ["5x", "8d", "", "-1s"] {
+            #expect(throws: (any Error).self) { try Godwit.parseAsRoot(["gateway", "drain", "--deadline", wrong]) }
+        }
+    }
+
     @Test("init replaces nothing unless told to")
     func keeps() throws {
         try withFolder { folder in

@@ -80,7 +80,7 @@ final class Bench: GatewayLinksOwner, TimerHandler {
     }
 
     fileprivate static func gateway(
-        at address: NetworkAddress, in folder: String, log: Logger
+        at address: NetworkAddress, in folder: String, log: Logger, keys: GatewayKeys? = nil
     ) throws -> (WorkerSetup, Invite) {
         let files = GatewaySetup(
             folder: folder, name: HostPort(.address(address.ip), port: address.port), listen: [address], user: "me",
@@ -93,9 +93,10 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         let material = try GatewayMaterial(configuration)
         let secrets = GatewaySecrets(privateKeyPEM: [1, 2, 3])
         let options = TLSOptions(applicationProtocols: ["h3"])
+        var server = TLSServerConfiguration(options: options, identity: material.identity)
+        if let keys { server.ticketSecret = keys.ticketSecret }
         let setup = WorkerSetup(
-            state: GatewayState(GatewayState.Policy(material, configuration)),
-            tls: try TLSContext(server: TLSServerConfiguration(options: options, identity: material.identity)),
+            state: GatewayState(GatewayState.Policy(material, configuration)), tls: try TLSContext(server: server),
             tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: 1, log: log, keyLog: nil,
             reports: try Mailbox<WorkerReport>())
         return (setup, invite)
@@ -113,7 +114,9 @@ final class Bench: GatewayLinksOwner, TimerHandler {
     }
 
     /// Another gateway of the same machine, with users and a key of its own.
-    func otherGateway() throws -> OtherGateway { try OtherGateway(on: loop, log: log) }
+    func otherGateway(keys: GatewayKeys? = nil) throws -> OtherGateway {
+        try OtherGateway(on: loop, log: log, keys: keys)
+    }
 
     // MARK: - GatewayLinksOwner
 
@@ -173,10 +176,10 @@ final class OtherGateway {
     let invite: Invite
     private let folder = makeFolder()
 
-    init(on loop: EventLoop, log: Logger) throws {
+    init(on loop: EventLoop, log: Logger, keys: GatewayKeys? = nil) throws {
         let bound = try BoundDatagramSocket(.anyLoopbackPort)
         address = bound.localAddress
-        let (setup, invite) = try Bench.gateway(at: address, in: folder, log: log)
+        let (setup, invite) = try Bench.gateway(at: address, in: folder, log: log, keys: keys)
         self.invite = invite
         worker = try GatewayWorker(setup, WorkerInheritance(sockets: [bound]), index: 0, on: loop)
         worker.receive(.serve)

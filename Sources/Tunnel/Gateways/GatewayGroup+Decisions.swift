@@ -1,7 +1,7 @@
 public import Primitives
 
 /// A change of the gateway that new tunnels go to.
-public struct Failover: Hashable, Sendable {
+public struct GatewayFailover: Hashable, Sendable {
     /// Why.
     public enum Cause: Hashable, Sendable {
         /// The former gateway failed.
@@ -106,17 +106,17 @@ extension GatewayGroup {
         switchOver(to: proven, .returned, gap: nil)
     }
 
-    private mutating func switchToBest(_ cause: Failover.Cause, gap: Interval?, at now: Instant) {
+    private mutating func switchToBest(_ cause: GatewayFailover.Cause, gap: Interval?, at now: Instant) {
         guard let best = members.indices.first(where: { $0 != active && members[$0].isConnected }) else { return }
         switchOver(to: best, cause, gap: gap)
     }
 
-    private mutating func switchOver(to index: Int, _ cause: Failover.Cause, gap: Interval?) {
+    private mutating func switchOver(to index: Int, _ cause: GatewayFailover.Cause, gap: Interval?) {
         let former = active.map { members[$0].name }
         active = index
         nextSeek = nil
         let name = members[index].name
-        actions += [.use(name), .failover(Failover(from: former, to: name, cause: cause, gap: gap))]
+        actions += [.use(name), .failover(GatewayFailover(from: former, to: name, cause: cause, gap: gap))]
     }
 }
 

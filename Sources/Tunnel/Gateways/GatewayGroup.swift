@@ -26,7 +26,7 @@ public struct GatewayGroup: Sendable {
         /// New tunnels go to this gateway.
         case use(HostPort)
         /// Another gateway is used than before: what can go on there does.
-        case failover(Failover)
+        case failover(GatewayFailover)
         /// The gateway is dead: reset its tunnels.
         case giveUp(HostPort, GatewayTrouble)
     }

@@ -61,7 +61,7 @@ extension [GatewayGroup.Action] {
         }
     }
 
-    fileprivate var failovers: [Failover] {
+    fileprivate var failovers: [GatewayFailover] {
         compactMap { if case .failover(let failover) = $0 { failover } else { nil } }
     }
 }
