@@ -67,14 +67,6 @@ public struct GatewayConfiguration: Hashable, Sendable {
         /// The defaults.
         public init() {}
     }
-
-    /// A name that stands for several servers with the same content.
-    public struct Origin: Hashable, Sendable {
-        /// The host and port that users ask for.
-        public var name: HostPort
-        /// The servers, in order of preference.
-        public var replicas: [HostPort]
-    }
 }
 
 extension GatewayConfiguration {
@@ -172,23 +164,5 @@ extension GatewayConfiguration.Resumption {
         guard let table = try root.table("resumption", keys: ["linger", "buffer"]) else { return }
         linger = try table.interval("linger", in: .zero...(.seconds(366 * 86_400))) ?? linger
         buffer = try table.byteCount("buffer", in: .kibibytes(64)...(.mebibytes(1_024))) ?? buffer
-    }
-}
-
-extension GatewayConfiguration.Origin {
-    static func all(in root: TableReader) throws(ConfigurationError) -> [Self] {
-        var origins: [Self] = []
-        for table in try root.tables("origin", keys: ["name", "replicas"]) {
-            let name = try table.hostPort("name", example: "mirror.internal:80")
-            let replicas = try table.hostPorts("replicas", example: "10.0.0.5:80")
-            guard !replicas.isEmpty else {
-                throw table.error("replicas", "is missing; write replicas = [\"10.0.0.5:80\", \"10.0.0.6:80\"]")
-            }
-            guard !origins.contains(where: { $0.name == name }) else {
-                throw table.error("name", "= \"\(name)\" is there twice; put its replicas into one [[origin]]")
-            }
-            origins.append(Self(name: name, replicas: replicas))
-        }
-        return origins
     }
 }

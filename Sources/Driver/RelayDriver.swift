@@ -58,7 +58,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
         guard let side = sides.removeValue(forKey: id) else { return nil }
         side.mover = nil
         side.id = nil
-        side.stream.isReading = false
+        side.isReading = false
         return side
     }
 
@@ -69,14 +69,14 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
     public func perform(_ action: TunnelAction) -> Bool {
         switch action {
         case .read(let id):
-            sides[id]?.stream.isReading = true
+            sides[id]?.isReading = true
         case .deliver(let id): deliver(id)
         case .closeWrite(let id): sides[id]?.finishWriting()
         case .close(let id):
-            sides.removeValue(forKey: id)?.stream.close()
+            sides.removeValue(forKey: id)?.close()
             return true
         case .reset(let id):
-            sides.removeValue(forKey: id)?.stream.abort()
+            sides.removeValue(forKey: id)?.abort()
             return true
         case .authenticate, .connect, .resume, .opened, .resumed, .detached, .failed, .goingAway, .ended: break
         }
@@ -85,7 +85,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
 
     /// Resets every stream that is still joined: the connection is gone.
     public func abortAll() {
-        for side in sides.values { side.stream.abort() }
+        for side in sides.values { side.abort() }
         sides = [:]
         removeTimers()
     }
@@ -135,10 +135,10 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
     // MARK: - Streams
 
     func readable(_ side: TunnelSide) {
-        guard let id = side.id, let ring = relay.ring(of: id) else { return side.stream.isReading = false }
+        guard let id = side.id, let ring = relay.ring(of: id) else { return side.isReading = false }
         var budget = Self.bytesPerTurn
         while budget > 0 {
-            guard relay.wantsBytes(id) > 0 else { return side.stream.isReading = false }
+            guard relay.wantsBytes(id, atLeast: side.leastRoom) > 0 else { return side.isReading = false }
             switch side.read(into: ring) {
             case .bytes(let count):
                 bytesMove()
@@ -174,7 +174,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
         var failure: SystemError?
         relay.deliver(id, at: loop.now) { bytes in
             guard failure == nil else { return 0 }
-            switch side.stream.write(bytes) {
+            switch side.write(bytes) {
             case .bytes(let count): return count
             case .wouldBlock: return 0
             case .failed(let error):

@@ -94,7 +94,7 @@ public final class TunnelHold<Note>: TimerHandler {
         if let side {
             bySide[ObjectIdentifier(side)] = entry
             side.mover = self
-            side.stream.isReading = readsStreams && tunnel.wantsBytes > 0
+            side.isReading = readsStreams && tunnel.wantsBytes > 0
         }
         tunnel.ring.releaseUnusedMemory()
         armTimer()
@@ -109,7 +109,7 @@ public final class TunnelHold<Note>: TimerHandler {
         if let side = entry.side {
             bySide[ObjectIdentifier(side)] = nil
             side.mover = nil
-            side.stream.isReading = false
+            side.isReading = false
         }
         return entry
     }
@@ -122,11 +122,11 @@ public final class TunnelHold<Note>: TimerHandler {
     /// Reads nothing more: another process goes on with the tunnels.
     public func freeze() {
         readsStreams = false
-        for entry in entries.values { entry.side?.stream.isReading = false }
+        for entry in entries.values { entry.side?.isReading = false }
     }
 
     /// Ends a tunnel without a word to the owner: TCP is reset.
-    public func abort(_ id: ResumptionID) { take(id)?.side?.stream.abort() }
+    public func abort(_ id: ResumptionID) { take(id)?.side?.abort() }
 
     /// Resets a tunnel's TCP as if it had broken by itself: the tunnel stays, so that its peer can be told.
     public func reset(_ id: ResumptionID) {
@@ -181,7 +181,7 @@ public final class TunnelHold<Note>: TimerHandler {
 extension TunnelHold: TunnelSideMover {
     func readable(_ side: TunnelSide) {
         guard let tunnel = bySide[ObjectIdentifier(side)]?.tunnel else { return }
-        guard tunnel.wantsBytes > 0 else { return side.stream.isReading = false }
+        guard tunnel.wantsBytes >= side.leastRoom else { return side.isReading = false }
         switch side.read(into: tunnel.ring) {
         case .bytes, .wouldBlock: break
         case .endOfStream:

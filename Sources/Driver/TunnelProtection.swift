@@ -54,7 +54,7 @@ public final class TunnelProtection {
     /// program's words to a proxy, so that only the kernel knows where the tunnel's begin.
     private func origin(of side: TunnelSide?, read: UInt64, written: UInt64) -> TCPOrigin? {
         guard let side else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
-        guard side.stream.kind == .tcp, !side.isFiltered, let descriptor = side.stream.socketDescriptor else {
+        guard side.stream.kind == .tcp, !side.isAltered, let descriptor = side.stream.socketDescriptor else {
             return nil
         }
         return switch opening {

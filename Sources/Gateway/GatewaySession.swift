@@ -140,10 +140,11 @@ final class GatewaySession: ConnectionApplication {
         }
         let dial = OriginDial(id, to: destination, user: name, rules: rules, session: self)
         dials[id] = dial
-        dial.start(resolver: worker.resolver)
+        dial.start(resolver: worker.resolver, groups: worker.state.origins, on: worker.loop)
     }
 
-    func connected(_ dial: OriginDial, _ stream: ByteStream) {
+    /// The connection to a destination is there; `replica` is the one that was chosen where it has some.
+    func connected(_ dial: OriginDial, _ stream: ByteStream, to replica: HostPort?) {
         dials[dial.id] = nil
         worker.counters.tunnelsOpened += 1
         let side = relay.attach(stream, to: dial.id)
@@ -152,6 +153,7 @@ final class GatewaySession: ConnectionApplication {
             grant = worker.grant(to: dial.user, carriedBy: self, dial.id)
             if let grant { resumable.insert(dial.id, grant.id) }
         }
+        if let replica { worker.origins.watch(side, to: dial.destination, at: replica, name: grant?.id) }
         if let grant, let ring = server.relay.ring(of: dial.id) {
             let note = GatewayNote(user: dial.user, counting: .counted)
             worker.protection?.open(
@@ -262,6 +264,8 @@ extension GatewaySession {
     func relinquish(_ id: TunnelID, _ claim: TunnelClaim) -> TunnelClaimOutcome {
         settle(at: worker.loop.now)
         guard let name = owners[id] ?? closingOwner(id), name == claim.user else { return .unknown }
+        // It has no stream that could go elsewhere before the other origin is there.
+        if claim.asker != worker.index, relay.side(of: id)?.isBetweenOrigins == true { return .underWay }
         guard server.relay.verdict(on: claim.request, to: claim.destination, for: id) == .resumed,
             let tunnel = server.relay.detach(id)
         else { return .conflict }

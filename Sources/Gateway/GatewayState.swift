@@ -11,12 +11,14 @@ final class GatewayState: Sendable {
         var rules: AccessRules
         var limits: GatewayConfiguration.Limits
         var resumption: GatewayConfiguration.Resumption
+        var origins: [GatewayConfiguration.Origin]
 
         init(_ material: GatewayMaterial, _ configuration: GatewayConfiguration) {
             users = material.users
             rules = material.rules
             limits = configuration.limits
             resumption = configuration.resumption
+            origins = configuration.origins
         }
     }
 
@@ -29,6 +31,8 @@ final class GatewayState: Sendable {
     private let usage = Mutex<[String: Usage]>([:])
     /// Which worker has a tunnel that can be resumed, and whose it is.
     let directory = TunnelDirectory()
+    /// The replicas of names that have some.
+    let origins = OriginGroups()
 
     init(_ policy: Policy) { policyBox = Mutex(policy) }
 

@@ -1,3 +1,4 @@
+import Driver
 import Primitives
 import QUIC
 import Telemetry
@@ -9,6 +10,7 @@ struct GatewayStatus {
     var reports: [WorkerReport]
     /// The time that tunnels have left; nil while new ones are taken.
     var draining: Interval?
+    var replicas: [OriginGroups.Replica] = []
 
     private var counters: Counters { reports.map(\.counters).reduce(Counters(), +) }
     private var clients: [WorkerReport.Client] { reports.flatMap(\.clients) }
@@ -28,7 +30,34 @@ struct GatewayStatus {
             .init("counters", .object(Counters.all.map { .init($0.name, .count(counters[keyPath: $0.path])) })),
             .init("held_tunnels", .count(heldTunnels)),
             .init("held_bytes", .count(reports.reduce(0) { $0 + $1.heldMemory })),
+            .init("replicas", .array(replicas.map(Self.json))),
+            .init("failovers", .array(failovers.map(Self.json))),
             .init("clients", .array(clients.map(Self.json))),
+        ])
+    }
+
+    /// The latest ones of all workers.
+    private var failovers: [FailoverReport] { reports.flatMap(\.failovers).sorted { $0.time < $1.time } }
+
+    private static func json(_ replica: OriginGroups.Replica) -> JSONValue {
+        .object([
+            .init("name", .string("\(replica.name)")),
+            .init("replica", .string("\(replica.statistics.replica)")),
+            .init("health", .string(replica.statistics.health.rawValue)),
+            .init("connections", .count(replica.statistics.connections)),
+        ])
+    }
+
+    private static func json(_ report: FailoverReport) -> JSONValue {
+        let failover = report.failover
+        return .object([
+            .init("time", .count(UInt64(max(0, report.time)))),
+            .init("name", .string("\(report.name)")),
+            .init("from", .string("\(failover.from)")),
+            .init("to", .string("\(failover.to)")),
+            .init("cause", .string(failover.cause.text)),
+            .init("offset", failover.offset.map(JSONValue.count) ?? .null),
+            .init("gap_ms", .count(UInt64(max(0, failover.gap.milliseconds)))),
         ])
     }
 
@@ -59,6 +88,10 @@ struct GatewayStatus {
         for client in clients {
             let path = client.paths.first.map { "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms" } ?? "-"
             lines.append("  \(client.user ?? "(not authenticated)"): \(path), \(client.tunnels.count) tunnels")
+        }
+        for replica in replicas where replica.statistics.health != .usable {
+            lines.append(
+                "  \(replica.name): replica \(replica.statistics.replica) is \(replica.statistics.health.rawValue)")
         }
         if heldTunnels > 0 { lines.append("  \(heldTunnels) tunnels wait for their clients") }
         return lines.joined(separator: "\n") + "\n"

@@ -93,6 +93,7 @@ extension GatewayWorker: TunnelHoldOwner {
         let id = claim.request.id
         if let entry = held[id] {
             guard entry.note.user == claim.user else { return .unknown }
+            if claim.asker != index, entry.side?.isBetweenOrigins == true { return .underWay }
             guard entry.tunnel.verdict(on: claim.request, to: claim.destination) == .resumed else { return .conflict }
             _ = held.take(id)
             return .found(entry.tunnel, entry.side, entry.note)
@@ -122,9 +123,15 @@ extension GatewayWorker: TunnelHoldOwner {
             return
         }
         // Nobody is there to take it: it stays.
-        let side = remains.map { TunnelSide($0, on: loop) }
+        let side = remains.map(takeUp)
         protection?.arrive(tunnel.id, passage, side)
         hold(tunnel, side, note)
+    }
+
+    private func takeUp(_ remains: TunnelSide.Remains) -> TunnelSide {
+        let side = TunnelSide(remains, on: loop)
+        if let passage = remains.passage { origins.watch(side, passage) }
+        return side
     }
 
     /// Another worker's answer.
@@ -133,7 +140,7 @@ extension GatewayWorker: TunnelHoldOwner {
         switch handover.outcome {
         case .found(let tunnel, let remains, let note, let passage):
             state.directory[tunnel.id] = TunnelDirectory.Entry(worker: index, user: note.user)
-            let side = remains.map { TunnelSide($0, on: loop) }
+            let side = remains.map(takeUp)
             protection?.arrive(tunnel.id, passage, side)
             guard let claimant else { return hold(tunnel, side, note) }
             answer(claimant, .found(tunnel, side, note))

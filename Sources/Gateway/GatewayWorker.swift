@@ -27,6 +27,8 @@ enum WorkerRequest: Sendable {
     case claim(TunnelClaim)
     /// What another worker says to such a wish of this one.
     case handedOver(TunnelHandover)
+    /// A replica of a name is dead.
+    case originDied(HostPort, Destination)
 }
 
 /// How a gateway ends.
@@ -57,6 +59,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     /// Wishes for tunnels that other workers have.
     var claims: [UInt64: Carrier] = [:]
     var nextClaim: UInt64 = 0
+    /// Tunnels to names that have replicas; there from the end of `init` to the end of the process.
+    private var ownedOrigins: GatewayOrigins?
     private let setup: WorkerSetup
     private var driver: EndpointDriver?
     /// Sockets that nobody reads yet.
@@ -88,6 +92,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             on: loop, addressing: .datagram, acceptor: self)
         self.driver = driver
         held.setOwner(self)
+        ownedOrigins = GatewayOrigins(state.origins, worker: self)
         if let access = setup.keeper { try keep(access, inheritance) }
     }
 
@@ -109,6 +114,17 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         counters.connectionsClosed += 1
     }
 
+    var origins: GatewayOrigins {
+        guard let ownedOrigins else { preconditionFailure("made in init") }
+        return ownedOrigins
+    }
+
+    /// Has every worker take a request, this one at once.
+    func tellAll(_ request: WorkerRequest) {
+        for worker in 0..<setup.workers where worker != index { _ = state.directory.post(request, to: worker) }
+        receive(request)
+    }
+
     func drawSeed() -> UInt64 { generator.next() }
     func drawResumptionID() -> ResumptionID { ResumptionID(drawing: &generator) }
 
@@ -121,6 +137,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             sockets = []
         case .policyChanged:
             held.limits = Self.holdLimits(setup)
+            origins.configure()
             for session in sessions.values { session.usersChanged() }
             endTunnelsOfRemovedUsers()
         case .drain:
@@ -131,6 +148,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         case .report(let number): reports.post(report(number))
         case .claim(let claim): hand(over: claim)
         case .handedOver(let handover): take(over: handover)
+        case .originDied(let replica, let name): origins.died(replica, of: name)
         }
     }
 
@@ -158,6 +176,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private func report(_ number: Int) -> WorkerReport {
         WorkerReport(
             number: number, counters: counters, held: held.count, heldMemory: held.memory,
+            failovers: origins.reports,
             clients: sessions.values.map { session in
                 WorkerReport.Client(
                     user: session.user, paths: session.status, tunnels: session.tunnels)

@@ -3,13 +3,14 @@ import Primitives
 import Tunnel
 
 /// Opens the TCP connection of one tunnel, to addresses that the rules allow only.
-final class OriginDial: TCPDialHandler {
+final class OriginDial: TCPDialHandler, ReplicaDialHandler {
     let id: TunnelID
     let user: String
     let destination: Destination
     private let rules: AccessRules
     private unowned let session: GatewaySession
     private var dial: TCPDial?
+    private var replicaDial: ReplicaDial?
 
     init(_ id: TunnelID, to destination: Destination, user: String, rules: AccessRules, session: GatewaySession) {
         self.id = id
@@ -19,22 +20,41 @@ final class OriginDial: TCPDialHandler {
         self.session = session
     }
 
-    func start(resolver: Resolver) {
-        dial = TCPDial(
-            host: destination.host.description, port: destination.port, resolver: resolver, handler: self)
+    /// Begins. The session may hear at once that a name's replicas are all down.
+    func start(resolver: Resolver, groups: OriginGroups, on loop: EventLoop) {
+        guard groups.origin(destination) != nil else {
+            dial = TCPDial(
+                host: destination.host.description, port: destination.port, resolver: resolver, handler: self)
+            return
+        }
+        let dial = ReplicaDial(
+            to: destination, .eachOnce, groups: groups, rules: rules, resolver: resolver, on: loop, handler: self)
+        replicaDial = dial
+        dial.start()
     }
 
-    func cancel() { dial?.cancel() }
+    func cancel() {
+        dial?.cancel()
+        replicaDial?.cancel()
+    }
 
     // The resolved address is what counts: a name cannot lead to what may not be reached (DNS rebinding).
     func dial(_ dial: TCPDial, admits addresses: [NetworkAddress]) -> [NetworkAddress] {
         addresses.filter { rules.verdict(on: destination, resolvedTo: $0.ip) == .allowed }
     }
 
-    func dial(_ dial: TCPDial, connected stream: ByteStream) { session.connected(self, stream) }
+    func dial(_ dial: TCPDial, connected stream: ByteStream) { session.connected(self, stream, to: nil) }
 
     func dial(_ dial: TCPDial, failed error: DialError) {
         session.failed(self, TunnelFailure(error), "\(error)")
+    }
+
+    func dial(_ dial: ReplicaDial, connected stream: ByteStream, to replica: HostPort) {
+        session.connected(self, stream, to: replica)
+    }
+
+    func dial(_ dial: ReplicaDial, failed failure: TunnelFailure, _ reason: String) {
+        session.failed(self, failure, reason)
     }
 }
 

@@ -302,7 +302,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         collecting[report.number] = nil
         let status = GatewayStatus(
             listen: listen.map { "\($0)" }, reports: collection.reports,
-            draining: stage == .draining ? drainDeadline - loop.now : nil)
+            draining: stage == .draining ? drainDeadline - loop.now : nil, replicas: state.origins.replicas)
         switch collection.purpose {
         case .text(let request): request.reply(status.text)
         case .json(let request): request.reply(status.json.text + "\n")

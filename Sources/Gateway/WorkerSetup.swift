@@ -74,5 +74,7 @@ struct WorkerReport: Sendable {
     var held: Int
     /// Bytes of memory in their buffers.
     var heldMemory: Int
+    /// The latest downloads that went on with another replica.
+    var failovers: [FailoverReport]
     var clients: [Client]
 }

@@ -20,6 +20,10 @@ public struct Counters: Hashable, Sendable {
     public var tunnelsResumed: UInt64 = 0
     /// Wishes to go on with a tunnel that came to nothing.
     public var resumptionsRefused: UInt64 = 0
+    /// Downloads that went on with another replica.
+    public var failovers: UInt64 = 0
+    /// Tunnels that were reset because their replica failed and no other one could go on.
+    public var failoversFailed: UInt64 = 0
     /// Payload bytes from the local endpoint toward origins.
     public var bytesUpstream: UInt64 = 0
     /// Payload bytes from origins toward the local endpoint.
@@ -44,6 +48,7 @@ public struct Counters: Hashable, Sendable {
             ("tunnels_closed", \.tunnelsClosed), ("tunnels_refused", \.tunnelsRefused),
             ("tunnels_detached", \.tunnelsDetached), ("tunnels_resumed", \.tunnelsResumed),
             ("resumptions_refused", \.resumptionsRefused),
+            ("failovers", \.failovers), ("failovers_failed", \.failoversFailed),
             ("bytes_upstream", \.bytesUpstream), ("bytes_downstream", \.bytesDownstream),
             ("datagrams_received", \.datagramsReceived), ("datagrams_sent", \.datagramsSent),
             ("datagrams_dropped", \.datagramsDropped), ("migrations", \.migrations),

@@ -7,19 +7,26 @@ extension TunnelRelay {
     /// The ring into which TCP is read; nil when the tunnel is gone.
     public func ring(of id: TunnelID) -> ByteRing? { sessions[id]?.ring }
 
-    /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read.
-    public func wantsBytes(_ id: TunnelID) -> Int {
+    /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read, or before there is room for `least`.
+    public func wantsBytes(_ id: TunnelID, atLeast least: Int = 1) -> Int {
         guard let session = sessions[id], session.reading == .wanted else { return 0 }
+        guard session.ring.freeSpace >= least else {
+            awaitRoom(session)
+            return 0
+        }
         return session.ring.freeSpace
+    }
+
+    private func awaitRoom(_ session: TunnelSession) {
+        session.reading = .awaitingRoom
+        lookForReports(session)
     }
 
     /// TCP was read into the ring: sends what is new there.
     public func bytesArrived(on id: TunnelID) {
         guard let session = sessions[id], session.outgoing == .open, session.resuming == nil else { return }
         send(session)
-        guard session.ring.freeSpace == 0 else { return }
-        session.reading = .awaitingRoom
-        lookForReports(session)
+        if session.ring.freeSpace == 0 { awaitRoom(session) }
     }
 
     /// TCP will send no more: its FIN was read.

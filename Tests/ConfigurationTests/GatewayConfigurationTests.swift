@@ -33,6 +33,29 @@ struct GatewayConfigurationTests {
         #expect(configuration.metrics?.description == "127.0.0.1:9433")
         #expect(configuration.origins.map(\.name.description) == ["mirror.internal:80"])
         #expect(configuration.origins.first?.replicas.map(\.description) == ["10.0.0.5:80", "10.0.0.6:80"])
+        #expect(configuration.origins.first?.check == .tcp)
+        let origin = try #require(configuration.origins.first)
+        #expect(origin == GatewayConfiguration.Origin(name: origin.name, replicas: origin.replicas))
+    }
+
+    @Test("a check of replicas is a connection or a path, with its times")
+    func checks() throws {
+        let configuration = try read(
+            """
+            listen = ["127.0.0.1:1"]
+            [[origin]]
+            name = "a:80"
+            replicas = ["[::1]:80"]
+            check = "http:/health?deep=1"
+            check_interval = "500ms"
+            check_timeout = "250ms"
+            stall_limit = "3s"
+            """)
+        let origin = try #require(configuration.origins.first)
+        #expect(origin.check == .http(path: "/health?deep=1"))
+        #expect(origin.checkInterval == .milliseconds(500))
+        #expect(origin.checkTimeout == .milliseconds(250))
+        #expect(origin.stallLimit == .seconds(3))
     }
 
     @Test("only listen is needed; the rest has defaults")
@@ -122,6 +145,16 @@ struct GatewayConfigurationTests {
             ("\(ok)origin = 1", 2, "origin is an integer; write [[origin]]"),
             ("\(ok)[[origin]]\nname = \"a:1\"", 2, "origin.replicas is missing"),
             ("\(ok)[[origin]]\nreplicas = [\"a:1\"]", 2, "origin.name is missing"),
+            ("\(ok)[[origin]]\nname = \"a:1\"\nreplicas = [\"a:1\", \"a:1\"]", 4, "names one twice"),
+            ("\(oneOrigin)check = \"ping\"", 5, "origin.check = \"ping\" is no check; write \"tcp\""),
+            ("\(oneOrigin)check = \"http:health\"", 5, "is no check"),
+            ("\(oneOrigin)check = \"http:/a b\"", 5, "is no check"),
+            ("\(oneOrigin)check = \"http:/a\\r\\nX: y\"", 5, "is no check"),
+            ("\(oneOrigin)check = 1", 5, "origin.check is an integer"),
+            ("\(oneOrigin)check_interval = \"0s\"", 5, "origin.check_interval = \"0s\" is out of range"),
+            ("\(oneOrigin)check_timeout = \"2h\"", 5, "origin.check_timeout = \"2h\" is out of range"),
+            ("\(oneOrigin)stall_limit = 10", 5, "origin.stall_limit is an integer"),
+            ("\(oneOrigin)stall = \"10s\"", 5, "unknown key \"stall\""),
             (
                 "\(ok)[[origin]]\nname = \"a:1\"\nreplicas = [\"a:1\"]\n\n[[origin]]\nname = \"b:1\"\nreplicas = [\n\"b\"]",
                 9, "origin.replicas \"b\" is no host and port"
@@ -144,6 +177,7 @@ struct GatewayConfigurationTests {
         #expect(error?.description.hasPrefix("/etc/godwit/gateway.toml:") == true)
     }
 
+    private static let oneOrigin = "\(ok)[[origin]]\nname = \"a:1\"\nreplicas = [\"a:1\"]\n"
     private static let ok = "listen = [\"127.0.0.1:1\"]\n"
 
     @Test("a damaged file is an error, never a trap")

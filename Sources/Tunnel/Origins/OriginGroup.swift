@@ -110,6 +110,11 @@ extension OriginGroup {
         return replicas[index].address
     }
 
+    /// Whether `choose` would find a replica.
+    public func hasUsable(besides tried: Set<HostPort> = []) -> Bool {
+        replicas.contains { $0.health.isUsable && !tried.contains($0.address) }
+    }
+
     /// A connection that was chosen is up.
     public mutating func connectionWorked(_ address: HostPort, at now: Instant) {
         change(address, now) { health, _ in health.connectionWorked() }
