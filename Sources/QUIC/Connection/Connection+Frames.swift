@@ -54,7 +54,22 @@ extension Connection {
             newTokenReceived(payload.extracting(token))
         case .datagram(let data): try datagramReceived(payload.extracting(data))
         case .connectionClose(let close): connectionCloseReceived(close, in: payload, at: now)
+        case .ackFrequency(let frame):
+            try frame.validate(minimum: try announcedMinAckDelay(.ackFrequency))
+            space.received.policy.frequencyRequested(frame)
+        case .immediateAck:
+            _ = try announcedMinAckDelay(.immediateAck)
+            space.received.policy.acknowledgementRequested()
         }
+    }
+
+    /// RFC 9000 §12.4: to an end that has not announced min_ack_delay the frames that need it are of unknown types.
+    private func announcedMinAckDelay(_ type: FrameType) throws(TransportError) -> Interval {
+        guard let minimum = configuration.announcedMinAckDelay else {
+            throw TransportError(
+                .frameEncodingError, frameType: type.rawValue, "unknown frame type: min_ack_delay was not announced")
+        }
+        return minimum
     }
 
     private func newTokenReceived(_ token: Span<UInt8>) {

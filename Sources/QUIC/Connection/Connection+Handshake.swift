@@ -96,6 +96,9 @@ extension Connection {
         if let preferred = parameters.preferredAddress { try take(preferred) }
         streams.applyPeerLimits(parameters)
         application.loss.maxAckDelay = parameters.maxAckDelay
+        if configuration.minimumAckDelay != nil, let minimum = parameters.minAckDelay {
+            ackFrequency.announced(minAckDelay: minimum, maxAckDelay: parameters.maxAckDelay)
+        }
         limitDatagrams()
     }
 

@@ -34,6 +34,7 @@ extension Connection {
         lossTimer.restartBackoff()
         sendAgainEverything(sentOn: activePath, at: now)
         activePath.books.silenceEnded(at: now)
+        wantsImmediateAck = true
     }
 }
 

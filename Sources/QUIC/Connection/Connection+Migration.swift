@@ -132,6 +132,11 @@ extension Connection {
         path.books.returned(at: now)
         lossTimer.restartBackoff()
         application.received.tellAgain()
+        application.received.policy.pathChanged()
+        application.received.policy.measured(roundTrip: path.rtt.smoothed)
+        ackFrequency.pathChanged()
+        // What the peer was asked fits the path that was left; whether this one works shows by the first acknowledgement.
+        wantsImmediateAck = true
         pacingDeadline = nil
         updateLossDeadline(at: now)
     }

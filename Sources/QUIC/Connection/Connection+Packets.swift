@@ -93,6 +93,7 @@ extension Connection {
             // RFC 9000 §14.4: that a probe of the MTU is not answered says nothing of the path.
             if !packet.kind.isMTUProbe { packet.path.ackElicitingSent(at: now) }
             if !packet.frames.isEmpty { contentSent = now }
+            if space.level == .oneRTT { ackFrequency.ackElicitingSent(size: packet.size) }
             ackElicitingSent(in: space, at: now)
         }
         // RFC 9001 §4.9.1: a client drops its Initial keys when it first sends a Handshake packet.

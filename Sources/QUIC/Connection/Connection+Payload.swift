@@ -11,7 +11,7 @@ extension Connection {
         switch plan {
         case .data(let allowance): writeData(allowance, of: &packet, into: &writer, at: now)
         case .mtuProbe(let size):
-            writer.write(ControlFrame.ping)
+            writer.write(ackFrequency.ping)
             packet.kind = .probe(mtu: size)
         case .path(let challenge, let responses, let ping):
             if let challenge, writer.writeIfFits(.pathChallenge(challenge)) {
@@ -19,7 +19,7 @@ extension Connection {
             }
             for response in responses { _ = writer.writeIfFits(.pathResponse(response)) }
             if ping {
-                _ = writer.writeIfFits(.ping)
+                _ = writer.writeIfFits(ackFrequency.ping)
                 // A peer that follows to this path decides by the ACK what to send again there.
                 if writeAcknowledgement(of: &packet, into: &writer, at: now) { packet.space.received.ackSent() }
             }
@@ -75,15 +75,19 @@ extension Connection {
     ) {
         writeCrypto(of: &packet, into: &writer)
         if packet.space.level == .oneRTT {
+            writeAckRequests(allowance, of: &packet, into: &writer, at: now)
             writeConnectionControl(of: &packet, into: &writer)
             streams.writeControlFrames(
                 into: &writer, recording: &packet.frames, at: now, roundTripTime: activePath.rtt.smoothed)
             writeDatagrams(of: &packet, into: &writer)
             streams.writeStreamFrames(into: &writer, recording: &packet.frames)
             if !packet.frames.isEmpty { packet.kind = .ackEliciting }
+            writeEndOfBurst(of: &packet, into: &writer, at: now)
         }
         let needsPing = allowance == .probe || (pingRequested && packet.space.level == .oneRTT)
-        if needsPing, !packet.kind.isAckEliciting, writer.writeIfFits(.ping) { packet.kind = .ackEliciting }
+        // draft-ietf-quic-ack-frequency §5: IMMEDIATE_ACK is for the application data packet number space only.
+        let ping = packet.space.level == .oneRTT ? ackFrequency.ping : .ping
+        if needsPing, !packet.kind.isAckEliciting, writer.writeIfFits(ping) { packet.kind = .ackEliciting }
     }
 
     @_lifetime(writer: copy writer)
@@ -98,6 +102,36 @@ extension Connection {
             writer.write(space.crypto.bytes(range).span)
             packet.append(.crypto(offset: offset, length: range.count))
         }
+    }
+
+    /// How often the peer is to acknowledge, and that it does so at once: a probe after a timeout, and the first packet on
+    /// another path or after an outage, wait for no delay.
+    @_lifetime(writer: copy writer)
+    private func writeAckRequests(
+        _ allowance: PacketAllowance, of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
+    ) {
+        guard ackFrequency.isSupported else { return }
+        if allowance == .probe || wantsImmediateAck, writer.writeIfFits(.immediateAck) {
+            packet.kind = .ackEliciting
+            wantsImmediateAck = false
+            ackFrequency.immediateRequested(at: now)
+        }
+        guard progress == .confirmed, streams.hasDataToSend, writer.remaining >= AckFrequencyFrame.largestSize,
+            let frame = ackFrequency.next(
+                window: packet.path.books.congestion.window, datagramSize: packet.path.books.mtu.currentSize,
+                smoothedRTT: packet.path.books.rtt.smoothed, at: now)
+        else { return }
+        writer.write(.ackFrequency(frame))
+        packet.append(.ackFrequency(sequence: frame.sequence))
+    }
+
+    @_lifetime(writer: copy writer)
+    private func writeEndOfBurst(of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant) {
+        guard packet.kind.isAckEliciting, !streams.hasDataToSend,
+            ackFrequency.isEndOfBurst(datagramSize: packet.path.datagramSize, at: now),
+            writer.writeIfFits(.immediateAck)
+        else { return }
+        ackFrequency.immediateRequested(at: now)
     }
 
     @_lifetime(writer: copy writer)

@@ -33,6 +33,7 @@ extension Connection {
             at: now, paths: paths, into: &ackOutcome)
         guard ackOutcome.isProgress else { return }
         space.probesToSend = 0
+        if ackOutcome.sample != nil { application.received.policy.measured(roundTrip: activePath.rtt.smoothed) }
         if space.level == .handshake { peerAcknowledgedHandshake = true }
         lossTimer.acknowledged(peerAddressValidation, at: now)
         if space.level == .oneRTT, let largest = ackOutcome.largestNewlyAcknowledged {
@@ -40,7 +41,7 @@ extension Connection {
         }
         for packet in ackOutcome.acknowledged { acknowledged(packet, in: space) }
         for packet in ackOutcome.acknowledgedLate { acknowledged(packet, in: space) }
-        lossesFound(in: space)
+        lossesFound(in: space, at: now)
     }
 
     private func acknowledged(_ packet: SentPacket, in space: PacketSpace) {
@@ -50,7 +51,7 @@ extension Connection {
             case .retireConnectionID(let sequence): peerConnectionIDs.retirementAcknowledged(sequence)
             case .newToken: tokenInFlight = nil
             case .crypto(let offset, let length): space.crypto.acknowledged(offset: offset, length: length)
-            case .newConnectionID, .handshakeDone, .pathChallenge, .datagram: break
+            case .newConnectionID, .handshakeDone, .pathChallenge, .datagram, .ackFrequency: break
             case .stream, .resetStream, .stopSending, .maxData, .maxStreamData, .maxStreams, .dataBlocked,
                 .streamDataBlocked, .streamsBlocked:
                 streams.acknowledged(frame)
@@ -60,8 +61,9 @@ extension Connection {
 
     // MARK: Loss
 
-    private func lossesFound(in space: PacketSpace) {
+    private func lossesFound(in space: PacketSpace, at now: Instant) {
         statistics.packetsLost &+= UInt64(ackOutcome.lost.count)
+        if space.level == .oneRTT, !ackOutcome.lost.isEmpty { ackFrequency.lossFound(at: now) }
         for packet in ackOutcome.lost { packet.frames.forEach { sendAgain($0, in: space) } }
     }
 
@@ -72,6 +74,7 @@ extension Connection {
         case .newConnectionID(let sequence): localConnectionIDs.lost(sequence)
         case .retireConnectionID(let sequence): peerConnectionIDs.retirementLost(sequence)
         case .handshakeDone: shouldSendHandshakeDone = true
+        case .ackFrequency(let sequence): ackFrequency.lost(sequence)
         case .newToken:
             tokenToSend = tokenToSend ?? tokenInFlight
             tokenInFlight = nil
@@ -87,7 +90,7 @@ extension Connection {
     func sendAgainEverything(sentOn path: NetworkPath, at now: Instant) {
         application.loss.markAllLost(onPath: path.id, at: now, paths: paths, into: &ackOutcome)
         path.flightGivenUp()
-        lossesFound(in: application)
+        lossesFound(in: application, at: now)
     }
 
     // MARK: The loss-detection timer
@@ -121,7 +124,7 @@ extension Connection {
         case .detectLoss(let name):
             guard let space = space(name) else { return }
             space.loss.detectLost(at: now, paths: paths, into: &ackOutcome)
-            lossesFound(in: space)
+            lossesFound(in: space, at: now)
         case .probe(let name, let packets):
             lossTimer.probed(at: now)
             activePath.probeTimedOut()

@@ -66,6 +66,10 @@ public final class Connection {
     var undecryptable = UndecryptableDatagrams()
     var lossTimer: LossTimer
     var lossDeadline: Instant?
+    /// How often the peer is asked to acknowledge.
+    var ackFrequency = AckFrequencyRequests()
+    /// Whether the next packet should be acknowledged at once, if the peer can be asked for that.
+    var wantsImmediateAck = false
 
     // MARK: Paths
 

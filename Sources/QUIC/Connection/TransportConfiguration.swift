@@ -10,6 +10,9 @@ public struct TransportConfiguration: Sendable {
     public var keepAliveInterval: Interval?
     /// How long this end may delay an acknowledgement (max_ack_delay).
     public var maximumAckDelay: Interval = .milliseconds(25)
+    /// The shortest delay of an acknowledgement that the peer may ask for with ACK_FREQUENCY frames (min_ack_delay); nil:
+    /// that extension is neither offered nor used.
+    public var minimumAckDelay: Interval? = AckPolicy.defaultMinAckDelay
     /// Windows and numbers of the streams that the peer may use.
     public var streams = StreamConfiguration()
     /// Connection IDs of the peer that this end stores (active_connection_id_limit, at least 2).
@@ -31,6 +34,11 @@ public struct TransportConfiguration: Sendable {
 
     /// Creates the defaults.
     public init() {}
+
+    /// The min_ack_delay that is announced, in whole microseconds; draft-ietf-quic-ack-frequency §3: not above max_ack_delay.
+    var announcedMinAckDelay: Interval? {
+        minimumAckDelay.map { .microseconds(min(max($0, .zero), maximumAckDelay).microseconds) }
+    }
 }
 
 /// Where a server may send its clients with a preferred address: an attacker's could aim at the client's own network
@@ -56,6 +64,7 @@ extension TransportParameters {
         self.init()
         maxIdleTimeout = configuration.idleTimeout
         maxAckDelay = configuration.maximumAckDelay
+        minAckDelay = configuration.announcedMinAckDelay
         activeConnectionIDLimit = UInt64(max(2, configuration.activeConnectionIDLimit))
         maxDatagramFrameSize = UInt64(max(0, configuration.maximumDatagramFrameSize))
         disablesActiveMigration = !configuration.allowsActiveMigration

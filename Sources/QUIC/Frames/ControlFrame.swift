@@ -14,11 +14,13 @@ enum ControlFrame: Equatable {
     case pathChallenge(UInt64)
     case pathResponse(UInt64)
     case handshakeDone
+    case ackFrequency(AckFrequencyFrame)
+    case immediateAck
 
     /// Bytes that the frame takes.
     var encodedSize: Int {
         switch self {
-        case .ping, .handshakeDone: 1
+        case .ping, .handshakeDone, .immediateAck: 1
         case .pathChallenge, .pathResponse: 1 + 8
         case .resetStream(let id, let errorCode, let finalSize):
             1 + Varint.width(of: id.rawValue) + Varint.width(of: errorCode) + Varint.width(of: finalSize)
@@ -31,6 +33,7 @@ enum ControlFrame: Equatable {
         case .newConnectionID(let frame):
             1 + Varint.width(of: frame.sequence) + Varint.width(of: frame.retirePriorTo) + 1 + frame.id.count
                 + StatelessResetToken.byteCount
+        case .ackFrequency(let frame): frame.encodedSize
         }
     }
 
@@ -53,6 +56,8 @@ enum ControlFrame: Equatable {
         case .pathChallenge: .pathChallenge
         case .pathResponse: .pathResponse
         case .handshakeDone: .handshakeDone
+        case .ackFrequency: .ackFrequency
+        case .immediateAck: .immediateAck
         }
     }
 }
@@ -61,9 +66,9 @@ extension ByteWriter {
     /// Writes a frame; `encodedSize` bytes must remain.
     @_lifetime(self: copy self)
     mutating func write(_ frame: ControlFrame) {
-        write(UInt8(truncatingIfNeeded: frame.type.rawValue))
+        writeVarint(frame.type.rawValue)
         switch frame {
-        case .ping, .handshakeDone: break
+        case .ping, .handshakeDone, .immediateAck: break
         case .pathChallenge(let data), .pathResponse(let data): write(data, width: 8)
         case .resetStream(let id, let errorCode, let finalSize):
             writeVarint(id.rawValue)
@@ -82,6 +87,11 @@ extension ByteWriter {
             write(UInt8(truncatingIfNeeded: frame.id.count))
             write(frame.id)
             write(frame.resetToken)
+        case .ackFrequency(let frame):
+            writeVarint(frame.sequence)
+            writeVarint(frame.threshold)
+            writeVarint(frame.maxAckDelayMicroseconds)
+            writeVarint(frame.reorderingThreshold)
         }
     }
 

@@ -1,4 +1,4 @@
-/// A decoded frame (RFC 9000 §19, RFC 9221). Payloads are ranges of the packet they were decoded from.
+/// A decoded frame (RFC 9000 §19, RFC 9221, draft-ietf-quic-ack-frequency). Payloads are ranges of the packet they were decoded from.
 enum Frame: Equatable {
     /// A run of PADDING frames, `count` bytes long.
     case padding(count: Int)
@@ -22,6 +22,8 @@ enum Frame: Equatable {
     case connectionClose(ConnectionCloseFrame)
     case handshakeDone
     case datagram(Range<Int>)
+    case ackFrequency(AckFrequencyFrame)
+    case immediateAck
 }
 
 /// Whether a stream's last byte is in the frame (the FIN bit of a STREAM frame, RFC 9000 §19.8).

@@ -75,8 +75,10 @@ struct FrameDecoder: ~Escapable {
         case 0x1b: return .pathResponse(try integer(width: 8))
         case 0x1c, 0x1d: return .connectionClose(try connectionClose())
         case 0x1e: return .handshakeDone
+        case 0x1f: return .immediateAck
         case 0x30: return .datagram(reader.readRest())
         case 0x31: return .datagram(try payload(count: try varint()))
+        case 0xaf: return .ackFrequency(try ackFrequency())
         default: throw failure(.frameEncodingError, "unknown frame type")
         }
     }
@@ -167,6 +169,13 @@ extension FrameDecoder {
             throw failure(.frameEncodingError, "Retire Prior To above the sequence number")
         }
         return NewConnectionIDFrame(sequence: sequence, retirePriorTo: retirePriorTo, id: id, resetToken: token)
+    }
+
+    @_lifetime(self: copy self)
+    private mutating func ackFrequency() throws(TransportError) -> AckFrequencyFrame {
+        AckFrequencyFrame(
+            sequence: try varint(), threshold: try varint(), maxAckDelayMicroseconds: try varint(),
+            reorderingThreshold: try varint())
     }
 
     @_lifetime(self: copy self)

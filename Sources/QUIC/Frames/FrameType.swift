@@ -73,6 +73,8 @@ extension FrameType {
         case 0x1c: [.initial, .handshake, .zeroRTT, .oneRTT]  // CONNECTION_CLOSE of the transport
         case 0x1d: [.zeroRTT, .oneRTT]  // CONNECTION_CLOSE of the application
         case 0x1e: [.oneRTT]  // HANDSHAKE_DONE
+        // draft-ietf-quic-ack-frequency §3: not in 0-RTT packets.
+        case 0x1f, 0xaf: [.oneRTT]  // IMMEDIATE_ACK, ACK_FREQUENCY
         case 0x30, 0x31: [.zeroRTT, .oneRTT]  // DATAGRAM (RFC 9221 §5)
         default: nil
         }
@@ -89,7 +91,7 @@ extension Frame {
         case .padding, .ack, .connectionClose: false
         case .ping, .resetStream, .stopSending, .crypto, .newToken, .stream, .maxData, .maxStreamData, .maxStreams,
             .dataBlocked, .streamDataBlocked, .streamsBlocked, .newConnectionID, .retireConnectionID, .pathChallenge,
-            .pathResponse, .handshakeDone, .datagram:
+            .pathResponse, .handshakeDone, .datagram, .ackFrequency, .immediateAck:
             true
         }
     }
@@ -100,7 +102,7 @@ extension Frame {
         case .padding, .newConnectionID, .pathChallenge, .pathResponse: true
         case .ping, .ack, .resetStream, .stopSending, .crypto, .newToken, .stream, .maxData, .maxStreamData,
             .maxStreams, .dataBlocked, .streamDataBlocked, .streamsBlocked, .retireConnectionID, .connectionClose,
-            .handshakeDone, .datagram:
+            .handshakeDone, .datagram, .ackFrequency, .immediateAck:
             false
         }
     }

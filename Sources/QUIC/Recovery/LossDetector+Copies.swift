@@ -41,7 +41,8 @@ extension LossDetector {
                 switch frame {
                 case .maxData, .maxStreamData, .maxStreams: frames.append(frame)
                 case .crypto, .stream, .resetStream, .stopSending, .newConnectionID, .retireConnectionID, .newToken,
-                    .handshakeDone, .pathChallenge, .datagram, .dataBlocked, .streamDataBlocked, .streamsBlocked:
+                    .handshakeDone, .pathChallenge, .datagram, .dataBlocked, .streamDataBlocked, .streamsBlocked,
+                    .ackFrequency:
                     break
                 }
             }

@@ -33,6 +33,8 @@ struct ReceivedPackets {
     private var reportFloor: UInt64 = 0
     private var largestArrival: Instant = .origin
     private var largestAckEliciting: UInt64?
+    /// The largest number that an ACK of ours has told.
+    private var largestTold: UInt64?
     /// Something arrived since the last ACK left.
     private(set) var hasNews = false
 
@@ -82,11 +84,33 @@ struct ReceivedPackets {
         floor = max(floor, numbers.minimum ?? floor)
     }
 
-    /// RFC 9000 §13.2.1: below one that came earlier, or above one with numbers missing between.
     private func order(of number: UInt64) -> AckPolicy.Order {
         guard let previous = largestAckEliciting else { return .inOrder }
-        if number < previous { return .outOfOrder }
-        return numbers.contains(previous..<number) ? .inOrder : .outOfOrder
+        let isDisorder = number < previous || !numbers.contains(previous..<number)
+        switch policy.reorderingThreshold {
+        case 0: return isDisorder ? .tolerated : .inOrder
+        case 1:
+            // RFC 9000 §13.2.1: below one that came earlier, or above one with numbers missing between. When a gap has grown
+            // so wide that the peer finds a loss by it, it hears of that at once, however rare acknowledgements are.
+            return isDisorder || isLossToBeTold(number, previous, threshold: LossDetector.packetThreshold)
+                ? .outOfOrder : .inOrder
+        case let threshold:
+            if isLossToBeTold(number, previous, threshold: threshold) { return .outOfOrder }
+            return isDisorder ? .tolerated : .inOrder
+        }
+    }
+
+    /// draft-ietf-quic-ack-frequency §6.2: whether by this packet the peer can find one lost that it could not before, or one
+    /// arrived that it has taken for lost.
+    private func isLossToBeTold(_ number: UInt64, _ previous: UInt64, threshold: UInt64) -> Bool {
+        let newest = max(number, previous)
+        var start = numbers.minimum ?? number
+        if let largestTold, largestTold >= threshold {
+            if number <= largestTold - threshold { return true }
+            start = max(start, largestTold - threshold + 1)
+        }
+        let missing = numbers.prefixEnd(from: start)
+        return missing < newest && newest - missing >= threshold
     }
 
     private mutating func count(_ ecn: ECN) {
@@ -129,6 +153,7 @@ struct ReceivedPackets {
     /// Notes that an ACK frame with the ranges left.
     mutating func ackSent() {
         hasNews = false
+        largestTold = largest
         policy.acknowledgementSent()
     }
 

@@ -27,6 +27,7 @@ enum SentFrame: Equatable {
     case handshakeDone
     case pathChallenge(UInt64)
     case datagram
+    case ackFrequency(sequence: UInt64)
 }
 
 /// The frames of one sent packet; the first stays inline, so that a packet of bulk data allocates nothing.

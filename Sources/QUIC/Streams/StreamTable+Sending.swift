@@ -163,7 +163,8 @@ extension StreamTable {
             settle(index)
         case .stopSending(let id): change(id) { $0.receive?.stopAcknowledged() }
         case .maxData, .maxStreamData, .maxStreams, .dataBlocked, .streamDataBlocked, .streamsBlocked: break
-        case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram:
+        case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram,
+            .ackFrequency:
             break
         }
     }
@@ -185,7 +186,8 @@ extension StreamTable {
         case .maxStreams(.unidirectional): peerUnidirectional.announcementLost()
         case .streamsBlocked(.bidirectional): localBidirectional.blockedReportLost()
         case .streamsBlocked(.unidirectional): localUnidirectional.blockedReportLost()
-        case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram:
+        case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram,
+            .ackFrequency:
             break
         }
     }

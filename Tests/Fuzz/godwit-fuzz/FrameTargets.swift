@@ -82,6 +82,8 @@ extension ControlFrame {
         case .pathChallenge(let data): self = .pathChallenge(data)
         case .pathResponse(let data): self = .pathResponse(data)
         case .handshakeDone: self = .handshakeDone
+        case .ackFrequency(let frame): self = .ackFrequency(frame)
+        case .immediateAck: self = .immediateAck
         case .padding, .ack, .crypto, .newToken, .stream, .connectionClose, .datagram: return nil
         }
     }

@@ -10,7 +10,7 @@ struct FrameRoundTripTests {
         let id = StreamID(rawValue: a)
         let count = b % (StreamID.maximumCount + 1)
         let direction: StreamDirection = c.isMultiple(of: 2) ? .bidirectional : .unidirectional
-        switch generator.next() % 14 {
+        switch generator.next() % 16 {
         case 0: return (.ping, .ping)
         case 1:
             return (.resetStream(id, errorCode: b, finalSize: c), .resetStream(id, errorCode: b, finalSize: c))
@@ -30,6 +30,11 @@ struct FrameRoundTripTests {
         case 10: return (.retireConnectionID(sequence: a), .retireConnectionID(sequence: a))
         case 11: return (.pathChallenge(a &* 5), .pathChallenge(a &* 5))
         case 12: return (.pathResponse(b &* 5), .pathResponse(b &* 5))
+        case 13: return (.immediateAck, .immediateAck)
+        case 14:
+            let frame = AckFrequencyFrame(
+                sequence: a, threshold: b, maxAckDelayMicroseconds: c, reorderingThreshold: a ^ b & Varint.max)
+            return (.ackFrequency(frame), .ackFrequency(frame))
         default: return (.handshakeDone, .handshakeDone)
         }
     }

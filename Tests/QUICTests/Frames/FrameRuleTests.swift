@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Which frames are allowed where (RFC 9000 §12.4, table 3)")
 struct FrameRuleTests {
-    /// RFC 9000 table 3 and RFC 9221 §5, column Pkts: Initial, Handshake, 0-RTT, 1-RTT.
+    /// RFC 9000 table 3, RFC 9221 §5 and draft-ietf-quic-ack-frequency §3, column Pkts: Initial, Handshake, 0-RTT, 1-RTT.
     static let table: [(types: ClosedRange<UInt64>, packets: String)] = [
         (0x00...0x00, "IH01"),  // PADDING
         (0x01...0x01, "IH01"),  // PING
@@ -28,7 +28,9 @@ struct FrameRuleTests {
         (0x1c...0x1c, "IH01"),  // CONNECTION_CLOSE of the transport
         (0x1d...0x1d, "__01"),  // CONNECTION_CLOSE of the application
         (0x1e...0x1e, "___1"),  // HANDSHAKE_DONE
+        (0x1f...0x1f, "___1"),  // IMMEDIATE_ACK
         (0x30...0x31, "__01"),  // DATAGRAM
+        (0xaf...0xaf, "___1"),  // ACK_FREQUENCY
     ]
 
     @Test("the table holds for every type and packet")
@@ -48,7 +50,7 @@ struct FrameRuleTests {
         #expect(sampleFrames.map(\.type) == Self.table.flatMap { Array($0.types) })
     }
 
-    @Test("types that no RFC defines are FRAME_ENCODING_ERROR", arguments: [0x1f, 0x20, 0x2f, 0x32, 0x3f, 0x40, 0xaf])
+    @Test("types that no RFC defines are FRAME_ENCODING_ERROR", arguments: [0x20, 0x2f, 0x32, 0x3f, 0x40, 0xae, 0xb0])
     func unknown(type: UInt64) {
         for packetType in PacketType.allCases {
             #expect(refusal(written { $0.writeVarint(type) }, in: packetType) == .frameEncodingError)

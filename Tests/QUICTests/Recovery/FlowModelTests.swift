@@ -3,8 +3,8 @@ import Testing
 
 @testable import QUIC
 
-/// One bulk flow over one bottleneck in virtual time: a rate, a drop-tail queue, a delay; the receiver acknowledges every
-/// second packet. It drives LossDetector, NetworkPath and LossTimer as a connection does.
+/// One bulk flow over one bottleneck in virtual time: a rate, a drop-tail queue, a delay; the receiver acknowledges as one
+/// that was not asked to do so seldom. It drives LossDetector, NetworkPath and LossTimer as a connection does.
 private struct Flow {
     /// Size of every packet.
     static let size = 1_200
@@ -54,6 +54,7 @@ private struct Flow {
     init(_ algorithm: CongestionAlgorithm, _ link: Link) {
         bench = DetectorBench(algorithm: algorithm)
         self.link = link
+        received.policy.measured(roundTrip: .microseconds(Int64(link.oneWayMs * 2_000)))
     }
 
     var path: NetworkPath { bench.path }
