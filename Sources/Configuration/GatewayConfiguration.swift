@@ -50,8 +50,12 @@ public struct GatewayConfiguration: Hashable, Sendable {
         public var connectionsPerUser = 16
         /// Tunnels one user may have open; further ones are answered with 503.
         public var tunnelsPerUser = 4_096
-        /// Memory for buffers of all users together; at the bound new tunnels are refused.
+        /// Memory for buffers of all users together. One half is for tunnels that a connection carries: at the bound their buffers do not
+        /// grow any more, and TCP is read more slowly. The other one is for those without a connection: at the bound those that wait
+        /// longest are reset.
         public var memory = ByteCount.mebibytes(1_024)
+        /// Memory for buffers of one user; nil: a quarter of that for all.
+        public var memoryPerUser: ByteCount?
 
         /// The defaults.
         public init() {}
@@ -150,11 +154,13 @@ extension GatewayConfiguration.Limits {
     init(_ root: TableReader) throws(ConfigurationError) {
         self.init()
         guard
-            let table = try root.table("limits", keys: ["connections_per_user", "tunnels_per_user", "memory"])
+            let table = try root.table(
+                "limits", keys: ["connections_per_user", "tunnels_per_user", "memory", "memory_per_user"])
         else { return }
         connectionsPerUser = try table.integer("connections_per_user", in: 1...1_000_000) ?? connectionsPerUser
         tunnelsPerUser = try table.integer("tunnels_per_user", in: 1...10_000_000) ?? tunnelsPerUser
         memory = try table.byteCount("memory", in: .mebibytes(16)...(.mebibytes(1 << 30))) ?? memory
+        memoryPerUser = try table.byteCount("memory_per_user", in: .mebibytes(4)...(.mebibytes(1 << 30)))
     }
 }
 

@@ -3,7 +3,7 @@ public import Primitives
 public import Tunnel
 
 /// A tunnel between two connections, with its stream and what its role remembers of it.
-public final class HeldEntry<Note> {
+public final class HeldEntry<Note: TunnelHoldNote> {
     /// The tunnel.
     public let tunnel: HeldTunnel
     /// What its role remembers of it.
@@ -32,9 +32,15 @@ public enum HoldEnd: Hashable, Sendable {
     case noRoom
 }
 
+/// What the role remembers of a tunnel in a hold.
+public protocol TunnelHoldNote {
+    /// In whose share of the memory the tunnel is.
+    var holder: String { get }
+}
+
 /// What hears of tunnels in a hold.
 public protocol TunnelHoldOwner<Note>: AnyObject {
-    associatedtype Note
+    associatedtype Note: TunnelHoldNote
     /// The tunnel has ended, and its TCP was reset: for the log, the books and whoever waits for its end.
     func holdEnded(_ entry: HeldEntry<Note>, _ end: HoldEnd)
     /// The tunnel's TCP broke, and there is nothing in it that the peer should get. It stays in the hold; a client resumes it to
@@ -46,18 +52,21 @@ public protocol TunnelHoldOwner<Note>: AnyObject {
 ///
 /// TCP goes on filling the ring of each up to its bound, so that a program that writes is not held up before it must be; the
 /// end of TCP is not missed. When there is no room left, the tunnels that are held longest end.
-public final class TunnelHold<Note>: TimerHandler {
+public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
     /// What bounds the memory.
     public struct Limits: Hashable, Sendable {
         /// Tunnels at once.
         public var count: Int
         /// Bytes in the rings of all of them.
         public var memory: Int
+        /// Bytes in the rings of one holder's.
+        public var memoryPerHolder: Int
 
         /// Creates bounds.
-        public init(count: Int, memory: Int) {
+        public init(count: Int, memory: Int, memoryPerHolder: Int) {
             self.count = count
             self.memory = memory
+            self.memoryPerHolder = memoryPerHolder
         }
     }
 
@@ -163,11 +172,15 @@ public final class TunnelHold<Note>: TimerHandler {
 
     private func makeRoom() {
         var (count, memory) = (self.count, self.memory)
-        guard count > limits.count || memory > limits.memory else { return }
+        guard count > limits.count || memory > min(limits.memory, limits.memoryPerHolder) else { return }
+        var shares: [String: Int] = [:]
+        for entry in entries.values { shares[entry.note.holder, default: 0] += entry.tunnel.memory }
         for entry in all {
-            guard count > limits.count || memory > limits.memory else { return }
+            let share = shares[entry.note.holder, default: 0]
+            guard count > limits.count || memory > limits.memory || share > limits.memoryPerHolder else { continue }
             count -= 1
             memory -= entry.tunnel.memory
+            shares[entry.note.holder] = share - entry.tunnel.memory
             end(entry, .noRoom)
         }
     }

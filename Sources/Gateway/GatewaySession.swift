@@ -114,6 +114,8 @@ final class GatewaySession: ConnectionApplication {
             worker.log.info("client authenticated", metadata: ["user": "\(name)", "client": "\(peer)"])
         }
         user = name
+        // Who comes first stands for the connection's buffers.
+        server.relay.budget = server.relay.budget ?? UserRingBudget(worker.state, of: name)
         return true
     }
 

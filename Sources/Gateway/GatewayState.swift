@@ -1,4 +1,5 @@
 import Configuration
+import Primitives
 import Synchronization
 import Telemetry
 import Tunnel
@@ -25,6 +26,8 @@ final class GatewayState: Sendable {
     private struct Usage {
         var connections = 0
         var tunnels = 0
+        /// Bytes of buffers beyond the first ones of each tunnel.
+        var memory = 0
     }
 
     private let policyBox: Mutex<Policy>
@@ -77,7 +80,53 @@ final class GatewayState: Sendable {
         }
     }
 
-    private static func tidy(_ usage: inout [String: Usage], _ user: String) {
-        if let left = usage[user], left.connections <= 0, left.tunnels <= 0 { usage[user] = nil }
+    /// Takes memory for buffers of a user's tunnels; false when the user, or all together, have as much as allowed.
+    func takeMemory(_ bytes: Int, of user: String) -> Bool {
+        let limits = policy.limits
+        return usage.withLock { usage in
+            let all = usage.values.reduce(0) { $0 + $1.memory }
+            guard bytes <= limits.ringMemory - all,
+                bytes <= limits.ringMemoryPerUser - usage[user, default: Usage()].memory
+            else { return false }
+            usage[user, default: Usage()].memory += bytes
+            return true
+        }
     }
+
+    func returnMemory(_ bytes: Int, of user: String) {
+        guard bytes > 0 else { return }
+        usage.withLock { usage in
+            usage[user, default: Usage()].memory -= bytes
+            Self.tidy(&usage, user)
+        }
+    }
+
+    private static func tidy(_ usage: inout [String: Usage], _ user: String) {
+        if let left = usage[user], left.connections <= 0, left.tunnels <= 0, left.memory <= 0 { usage[user] = nil }
+    }
+}
+
+/// One user's part of the gateway's memory for buffers.
+final class UserRingBudget: RingBudget {
+    private let state: GatewayState
+    private let user: String
+
+    init(_ state: GatewayState, of user: String) {
+        self.state = state
+        self.user = user
+    }
+
+    func take(_ bytes: Int) -> Bool { state.takeMemory(bytes, of: user) }
+    func giveBack(_ bytes: Int) { state.returnMemory(bytes, of: user) }
+}
+
+extension GatewayConfiguration.Limits {
+    private var userMemory: Int { Int((memoryPerUser ?? ByteCount(memory.bytes / 4)).bytes) }
+
+    /// Bytes that the buffers of tunnels may grow to while connections carry them, and those of one user.
+    var ringMemory: Int { Int(memory.bytes) / 2 }
+    var ringMemoryPerUser: Int { userMemory / 2 }
+    /// Bytes in the buffers of tunnels without a connection, and of one user.
+    var holdMemory: Int { Int(memory.bytes) / 2 }
+    var holdMemoryPerUser: Int { userMemory / 2 }
 }

@@ -98,8 +98,10 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
 
     /// Each worker has its share of the memory that the configuration allows.
     private static func holdLimits(_ setup: WorkerSetup) -> TunnelHold<GatewayNote>.Limits {
-        TunnelHold.Limits(
-            count: WorkerSetup.maximumHeld, memory: Int(setup.state.policy.limits.memory.bytes) / setup.workers)
+        let limits = setup.state.policy.limits
+        return TunnelHold.Limits(
+            count: WorkerSetup.maximumHeld, memory: limits.holdMemory / setup.workers,
+            memoryPerHolder: limits.holdMemoryPerUser / setup.workers)
     }
 
     func accept(_ connection: DrivenConnection) -> any ConnectionApplication {

@@ -17,9 +17,10 @@ struct TunnelClaim: Sendable {
 }
 
 /// What this gateway remembers of a tunnel between two connections.
-struct GatewayNote: Sendable {
+struct GatewayNote: TunnelHoldNote, Sendable {
     /// Whose tunnel it is.
     var user: String
+    var holder: String { user }
     /// Whether it counts against its user's limit: it does until its TCP is closed.
     var counting: Counting
 

@@ -34,7 +34,9 @@ struct Outage {
 /// Tunnels whose connection is gone: they wait here for the next one.
 extension GatewayLink: TunnelHoldOwner {
     /// Bounds what tunnels without a connection cost: as many as a process can have descriptors, and 512 MiB of what programs have sent.
-    static let holdLimits = TunnelHold<TunnelNote>.Limits(count: 65_536, memory: 512 << 20)
+    static let holdLimits = TunnelHold<TunnelNote>.Limits(count: 65_536, memory: 512 << 20, memoryPerHolder: 512 << 20)
+    /// Bytes beyond their first ones that the buffers of tunnels may take while a connection carries them.
+    static let ringLimit = 512 << 20
 
     /// A connection has lost a tunnel that can go on with another one.
     func hold(_ tunnel: HeldTunnel, _ side: TunnelSide?, _ note: TunnelNote, from session: LinkSession) {
@@ -70,6 +72,9 @@ extension GatewayLink: TunnelHoldOwner {
         if let destination { log.info("\(failure.description(for: destination))") }
         tunnelAnswered()
     }
+
+    /// The gateway has forgotten a tunnel whose TCP had ended in order here.
+    func tunnelSettled() { tunnelAnswered() }
 
     /// The gateway has no answer now, or its connection is gone: it is asked again.
     func resumptionPostponed() {

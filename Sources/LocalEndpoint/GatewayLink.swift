@@ -64,6 +64,8 @@ final class GatewayLink: TimerHandler {
     private var discarded: [LinkSession] = []
     /// Tunnels without a connection.
     let held: TunnelHold<TunnelNote>
+    /// Room for the buffers of tunnels that a connection carries.
+    let rings = LocalRingBudget(limit: GatewayLink.ringLimit)
     /// What people are told of them.
     var outage = Outage()
     var outageTimer: TimerHandle?

@@ -59,6 +59,7 @@ final class LinkSession: ConnectionApplication {
             driven.connection, configuration: HTTP3Connection.Configuration(greaseSeed: link.drawSeed()))
         client = TunnelClient(
             http, gateway: "\(attempt.invite.gateway)", credentials: .bearer(attempt.invite.token.text))
+        client.relay.budget = link.rings
         relay = RelayDriver(client.relay, over: driven, on: link.loop)
         resumable = ResumableTunnels(of: client.relay)
     }
@@ -281,9 +282,11 @@ final class LinkSession: ConnectionApplication {
         }
         let destination = resuming.removeValue(forKey: id) ?? nil
         forget(id)
-        guard let side = relay.release(id) else { return }
+        let follower = followers.removeValue(forKey: id)
+        // The gateway may forget what this end has got whole.
+        guard let side = relay.release(id) else { return link.tunnelSettled() }
         side.abort()
-        followers.removeValue(forKey: id)?.tunnelEnded(.reset)
+        follower?.tunnelEnded(.reset)
         link.tunnelLost(to: destination, failure)
     }
 

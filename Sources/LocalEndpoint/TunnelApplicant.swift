@@ -45,11 +45,14 @@ protocol TunnelFollower: AnyObject {
 }
 
 /// What this end remembers of a tunnel between two connections.
-struct TunnelNote {
+struct TunnelNote: TunnelHoldNote {
     /// The gateway that has its other end.
     var gateway: Invite
     /// Who wants to know how the tunnel ends.
     var follower: (any TunnelFollower)? = nil
+
+    /// All of it is the user's own.
+    var holder: String { "" }
 }
 
 /// How a tunnel ended.

@@ -120,13 +120,13 @@ extension TunnelRelay {
     func raiseLimit(of session: TunnelSession, _ stream: StreamID) {
         let limit = session.ring.limit
         guard session.reading == .awaitingRoom, http.unsentBytes(on: stream) <= limit / 2 else { return }
-        session.ring.limit = min(limit.multiplyingSaturating(2), maximumRing(of: session))
+        raise(session, to: min(limit.multiplyingSaturating(2), maximumRing(of: session)))
     }
 
     /// A ring that ran empty was larger than it had to be.
     func lowerLimit(of session: TunnelSession) {
         guard session.reading == .wanted, session.ring.isEmpty else { return }
-        session.ring.limit = max(session.ring.limit / 2, min(limits.initialRing, limits.maximumRing))
+        lower(session, to: max(session.ring.limit / 2, min(limits.initialRing, limits.maximumRing)))
     }
 
     func allowReading(_ session: TunnelSession) {

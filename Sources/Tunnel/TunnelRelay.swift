@@ -26,6 +26,8 @@ public final class TunnelRelay {
 
     let http: HTTP3Connection
     let limits: Limits
+    /// Room that all tunnels share with those of other connections; nil where nothing bounds it. Set before the first tunnel is up.
+    public var budget: (any RingBudget)?
     private(set) var sessions: [TunnelID: TunnelSession] = [:]
     private(set) var byStream: [StreamID: TunnelSession] = [:]
     private var nextID: UInt64 = 0
@@ -68,6 +70,7 @@ extension TunnelRelay {
     }
 
     func forget(_ session: TunnelSession) {
+        giveRoomBack(of: session)
         sessions[session.id] = nil
         if let stream = session.stream { byStream[stream] = nil }
     }

@@ -103,6 +103,8 @@ final class TunnelSession {
     var acknowledged: UInt64 = 0
     /// Payload bytes that were handed to TCP.
     var delivered: UInt64 = 0
+    /// Bytes of the relay's budget that the ring has.
+    var taken = 0
     var capsules = CapsuleDecoder()
     /// Payload that was taken from the stream before TCP took it; nil as long as that is not needed.
     var aside: ByteRing?

@@ -65,7 +65,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.users == "/etc/godwit/users.toml")
         #expect(configuration.control == "/run/user/1/godwit-gateway.sock")
         #expect(configuration.limits.connectionsPerUser == 16)
-        #expect(configuration.limits.memory == .mebibytes(1_024))
+        #expect(configuration.limits.memory == .mebibytes(1_024) && configuration.limits.memoryPerUser == nil)
         #expect(configuration.resumption.linger == .seconds(86_400))
         #expect(configuration.resumption.buffer == .mebibytes(16))
         #expect(configuration.metrics == nil)
@@ -95,6 +95,7 @@ struct GatewayConfigurationTests {
             connections_per_user = 1
             tunnels_per_user = 2
             memory = "64MiB"
+            memory_per_user = "8MiB"
             [resumption]
             linger = "0s"
             buffer = "64KiB"
@@ -112,7 +113,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.destinations.privateNetworks)
         #expect(configuration.limits.connectionsPerUser == 1)
         #expect(configuration.limits.tunnelsPerUser == 2)
-        #expect(configuration.limits.memory == .mebibytes(64))
+        #expect(configuration.limits.memory == .mebibytes(64) && configuration.limits.memoryPerUser == .mebibytes(8))
         #expect(configuration.resumption.linger == .zero)
         #expect(configuration.metrics == nil)
     }

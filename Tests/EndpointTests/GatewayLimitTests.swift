@@ -1,6 +1,8 @@
 import Configuration
+import Driver
 import EventLoop
 import Primitives
+import QUIC
 import Telemetry
 import Testing
 import Tunnel
@@ -52,6 +54,63 @@ struct GatewayLimitTests {
         other.open(third)
         #expect(bench.run { third.isOpened })
         other.stop()
+    }
+
+    @Test("buffers grow as far as their user's share goes, and that of all")
+    func memory() throws {
+        let bench = try Bench()
+        var policy = bench.state.policy
+        policy.limits.memory = .mebibytes(32)
+        policy.limits.memoryPerUser = .mebibytes(16)
+        bench.state.replace(policy)
+        let budgets = ["ada", "ben", "cyn"].map { UserRingBudget(bench.state, of: $0) }
+        #expect(budgets[0].take(8 << 20) && !budgets[0].take(1))
+        #expect(budgets[1].take(7 << 20) && budgets[2].take(1 << 20))
+        #expect(!budgets[1].take(1) && !budgets[2].take(1))
+        budgets[0].giveBack(1)
+        #expect(!budgets[0].take(2) && budgets[2].take(1))
+        // Without a word each has a quarter.
+        policy.limits.memoryPerUser = nil
+        bench.state.replace(policy)
+        #expect(policy.limits.ringMemoryPerUser == 4 << 20 && policy.limits.holdMemoryPerUser == 4 << 20)
+    }
+
+    @Test("tunnels without a connection that take more than their user's share end, those that wait longest first")
+    func heldMemory() throws {
+        let bench = try Bench()
+        let owner = HoldOwner()
+        let hold = TunnelHold<GatewayNote>(.init(count: 100, memory: 1 << 20, memoryPerHolder: 100_000), on: bench.loop)
+        hold.setOwner(owner)
+        var generator = SeededGenerator(seed: 5)
+        for number in 0..<8 {
+            let ring = ByteRing(limit: 1 << 20)
+            _ = ring.append([UInt8](repeating: 1, count: 30_000).span)
+            let record = HeldTunnel.Record(
+                id: ResumptionID(drawing: &generator), role: .server, destination: nil, linger: .seconds(60),
+                generation: UInt64(number), outgoing: .open, peerDelivered: 0, delivered: 0, hasDeliveredEnd: false)
+            let tunnel = try #require(HeldTunnel(restoring: record, ring))
+            hold.hold(
+                tunnel, nil, for: .seconds(60), GatewayNote(user: number < 6 ? "ada" : "ben", counting: .counted))
+            // The loop's clock goes on with its turns.
+            var turns = 0
+            #expect(
+                bench.run {
+                    turns += 1
+                    return turns > 2
+                })
+        }
+        #expect(bench.run { !owner.ended.isEmpty })
+        #expect(hold.all.filter { $0.note.user == "ben" }.count == 2)
+        let left = hold.all.filter { $0.note.user == "ada" }
+        #expect(left.reduce(0) { $0 + $1.tunnel.memory } <= 100_000 && left.count == 3)
+        #expect(owner.ended.sorted() == [0, 1, 2])
+        hold.close()
+    }
+
+    private final class HoldOwner: TunnelHoldOwner {
+        var ended: [UInt64] = []
+        func holdEnded(_ entry: HeldEntry<GatewayNote>, _ end: HoldEnd) { ended.append(entry.tunnel.generation) }
+        func heldStreamBroken(_ entry: HeldEntry<GatewayNote>) {}
     }
 
     @Test("a name leads to no address that the rules close, whatever they say of the name")

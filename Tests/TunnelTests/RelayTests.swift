@@ -195,6 +195,31 @@ struct RelayTests {
         #expect(pair.client.relay.ring(of: id)?.isEmpty == true)
     }
 
+    @Test("a ring grows as far as there is room for it, gives the room back, and nothing is lost without")
+    func ringBudget() throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = 4096
+        limits.maximumRing = 64 * 1024
+        let pair = try pair("connect-tcp", limits: limits)
+        let budget = LocalRingBudget(limit: 20 * 1024)
+        pair.client.relay.budget = budget
+        let tunnels = (0..<2).map { _ in pair.open(buildServer) }
+        for (_, app) in tunnels { app.outgoing = Array(repeating: 1, count: 512 << 10) }
+        var largest = 0
+        for _ in 0..<400 where tunnels.contains(where: { !$0.tcp.outgoing.isEmpty }) {
+            pair.run(turns: 1)
+            let total = tunnels.reduce(0) { $0 + (pair.client.relay.ring(of: $1.id)?.limit ?? 0) }
+            largest = max(largest, total)
+            #expect(budget.taken <= 20 * 1024 && total <= 28 * 1024)
+        }
+        #expect(largest > 2 * limits.initialRing)
+        for (_, app) in tunnels { app.sendsFin = true }
+        pair.run(turns: 20)
+        #expect(pair.gateway.sockets.values.allSatisfy { $0.received.count == 512 << 10 && $0.hasFin })
+        for (id, _) in tunnels { pair.client.relay.resetArrived(on: id) }
+        #expect(budget.taken == 0)
+    }
+
     @Test("an idle tunnel holds no ring memory")
     func idleMemory() throws {
         let pair = try pair("connect-tcp")

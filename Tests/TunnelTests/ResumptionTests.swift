@@ -283,6 +283,34 @@ struct ResumptionTests {
         #expect(bench.pair.client.relay.memory == 0)
     }
 
+    @Test("room for a ring goes back with the connection, and is taken again on the next one as far as there is some")
+    func roomOfHeld() throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = 4096
+        let bench = try ResumptionBench(limits: limits)
+        let budget = LocalRingBudget(limit: 1 << 20)
+        bench.pair.client.relay.budget = budget
+        let (_, app, origin) = try bench.open()
+        app.outgoing = Array(repeating: 1, count: 512 << 10)
+        origin.room = 100_000
+        bench.pair.run(turns: 60)
+        #expect(budget.taken > 0)
+        bench.loseConnection()
+        #expect(budget.taken == 0)
+        let held = try #require(bench.heldLocally.first?.held)
+        let count = held.ring.count
+        #expect(count > limits.initialRing)
+        try bench.reconnect()
+        let small = LocalRingBudget(limit: 100)
+        bench.pair.client.relay.budget = small
+        bench.resumeAll()
+        bench.pair.run(turns: 10)
+        #expect(small.taken == 0 && held.ring.limit <= count)
+        origin.room = .max
+        bench.pair.run(turns: 400)
+        #expect(origin.received.count == 512 << 10)
+    }
+
     @Test("no more than 4 MiB are kept unreported, whatever the limits say")
     func replayLimit() throws {
         var limits = TunnelRelay.Limits()

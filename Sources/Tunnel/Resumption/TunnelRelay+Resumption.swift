@@ -4,8 +4,9 @@ import QUIC
 
 // How tunnels leave a connection and join another one.
 extension TunnelRelay {
-    /// Longest time that a gateway keeps a tunnel whose id its client perhaps never learned, because the answer was lost.
-    public static let unconfirmedLinger = Interval.seconds(120)
+    /// Longest time that a gateway keeps a tunnel whose id its client perhaps never learned: the answer was lost, or waits in the
+    /// client's kernel until its machine wakes.
+    public static let unconfirmedLinger = Interval.seconds(3600)
 
     /// What is agreed on a tunnel that outlives its connection: its name, how often it was resumed, and how long the gateway keeps
     /// it; nil for every other.
@@ -128,6 +129,7 @@ extension TunnelRelay {
     func adopt(_ held: HeldTunnel, into session: TunnelSession, from position: UInt64, linger: Interval) {
         let ring = held.ring
         session.ring = ring
+        takeRoom(for: session)
         session.delivered = held.delivered
         session.incoming = held.hasDeliveredEnd ? .ended : .open
         session.delivery = held.isRefused ? .refused : .idle

@@ -13,13 +13,19 @@ final class KeyHolder {
     var largestReceived: UInt64?
     var now = Instant.origin
 
-    init(sealing: UInt8, opening: UInt8, updateThreshold: UInt64? = nil) {
+    /// Whether the handshake is confirmed from the beginning.
+    enum Confirmation {
+        case given
+        case awaited
+    }
+
+    init(sealing: UInt8, opening: UInt8, updateThreshold: UInt64? = nil, _ confirmation: Confirmation = .given) {
         keys = OneRTTKeys(updateThreshold: updateThreshold)
         keys.installSealing(
             suite: .aes128GCM, secret: SecretBytes([UInt8](repeating: sealing, count: 32)), version: .v1)
         keys.installOpening(
             suite: .aes128GCM, secret: SecretBytes([UInt8](repeating: opening, count: 32)), version: .v1)
-        keys.handshakeConfirmed()
+        if confirmation == .given { keys.handshakeConfirmed() }
     }
 
     /// A sealed packet; `phase` overrides the bit, `number` the packet number.
@@ -114,14 +120,17 @@ struct KeyUpdateTests {
         #expect(server.keys.phaseOfNextPacket() == .one)
     }
 
-    @Test("no update before the handshake is confirmed")
-    func unconfirmed() {
-        let keys = OneRTTKeys()
-        let secret = SecretBytes([UInt8](repeating: 1, count: 32))
-        keys.installSealing(suite: .aes128GCM, secret: secret, version: .v1)
-        keys.installOpening(suite: .aes128GCM, secret: secret, version: .v1)
-        keys.requestUpdate()
-        #expect(!keys.canUpdate && keys.phaseOfNextPacket() == .zero)
+    @Test("no update before the handshake is confirmed, though the peer has acknowledged packets")
+    func unconfirmed() throws {
+        let client = KeyHolder(sealing: 1, opening: 2, .awaited)
+        let server = KeyHolder(sealing: 2, opening: 1)
+        try Self.exchange(client, server)
+        client.keys.requestUpdate()
+        #expect(client.keys.phaseOfNextPacket() == .zero && client.keys.updateCount == 0)
+        client.keys.handshakeConfirmed()
+        #expect(client.keys.phaseOfNextPacket() == .one && client.keys.updateCount == 1)
+        try Self.exchange(client, server)
+        #expect(server.keys.updateCount == 1)
     }
 
     @Test("no update before a packet of the current phase is acknowledged")
