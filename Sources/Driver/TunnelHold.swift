@@ -137,9 +137,22 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
     /// Ends a tunnel without a word to the owner: TCP is reset.
     public func abort(_ id: ResumptionID) { take(id)?.side?.abort() }
 
-    /// Resets a tunnel's TCP as if it had broken by itself: the tunnel stays, so that its peer can be told.
+    /// Resets a tunnel's TCP: the tunnel stays, so that its peer can be told.
     public func reset(_ id: ResumptionID) {
-        if let side = entries[id]?.side { failed(side) }
+        guard let entry = entries[id], let side = takeSide(id) else { return }
+        side.abort()
+        owner?.heldStreamBroken(entry)
+    }
+
+    /// Takes the side of a tunnel away, for another tunnel: the one here stays, so that its peer can be told.
+    public func takeSide(_ id: ResumptionID) -> TunnelSide? {
+        guard let entry = entries[id], let side = entry.side else { return nil }
+        bySide[ObjectIdentifier(side)] = nil
+        entry.side = nil
+        side.mover = nil
+        side.isReading = false
+        entry.tunnel.giveUp()
+        return side
     }
 
     /// Ends all tunnels: TCP is reset.

@@ -117,6 +117,18 @@ extension GatewayLink: TunnelHoldOwner {
         if let outageTimer { loop.arm(outageTimer, at: instant) }
     }
 
+    /// Takes the programs that can go on through another gateway; this one is told so should it come back.
+    func takeContinuations() -> [ContinuedTunnel] {
+        for session in sessions { session.detachContinuable() }
+        return held.all.compactMap { entry in
+            guard entry.side?.applicationPassage?.canGoOn == true, let destination = entry.tunnel.destination,
+                let side = held.takeSide(entry.tunnel.id)
+            else { return nil }
+            protection?.ended(entry.tunnel.id)
+            return ContinuedTunnel(to: destination, side, entry.note.follower, log: log)
+        }
+    }
+
     /// The gateway is dead: its tunnels end here. Should it come back all the same, it is told so.
     ///
     /// - Returns: how many there were.

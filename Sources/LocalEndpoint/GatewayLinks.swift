@@ -52,6 +52,8 @@ final class GatewayLinks: TimerHandler {
     private var isStopped = false
     private(set) var failovers: [Record] = []
     private(set) var failoverCount = 0
+    /// Downloads that went on through another gateway.
+    private(set) var continuedCount = 0
 
     /// Links to the gateways of a configuration, of which there is at least one; nothing happens before `start`.
     init(
@@ -186,14 +188,23 @@ final class GatewayLinks: TimerHandler {
         case .release(let name): link(to: name)?.rest()
         case .question(let name): link(to: name)?.question()
         case .use(let name): active = link(to: name)
-        case .failover(let failover): tell(failover)
+        case .failover(let failover):
+            tell(failover)
+            if case .trouble(let trouble) = failover.cause, trouble.isAbsence { goOn(from: failover.from) }
         case .giveUp(let name, let trouble):
             guard let link = link(to: name) else { return }
+            goOn(from: name)
             let count = link.giveUp()
             log.warning(
                 "a gateway is given up",
                 metadata: ["gateway": "\(name)", "why": "\(trouble.sentence)", "tunnels": "\(count)"])
         }
+    }
+
+    /// What can go on through another gateway does.
+    private func goOn(from name: HostPort?) {
+        guard let link = name.flatMap({ link(to: $0) }), choice !== link else { return }
+        for tunnel in link.takeContinuations() { open(tunnel) }
     }
 
     private func tell(_ failover: GatewayFailover) {
@@ -264,8 +275,27 @@ extension GatewayLinks: GatewayLinkOwner {
 
     func reopen(_ applicant: any TunnelApplicant) { open(applicant) }
 
+    // With one gateway there is no other one to go on through.
+    func tunnelBegan(_ side: TunnelSide, sent: [UInt8]) {
+        guard links.count > 1 else { return }
+        _ = ApplicationPassage(side, sent: sent, owner: self, on: loop)
+    }
+
     func isAwaited(_ link: GatewayLink) -> Bool {
         links.contains { $0 !== link && $0.isAwaitedHere && !group.isConnected($0.invite.gateway) }
+    }
+}
+
+extension GatewayLinks: ApplicationPassageOwner {
+    func passage(_ passage: ApplicationPassage, wentOnFrom offset: UInt64?, after gap: Interval) {
+        continuedCount += 1
+        log.notice(
+            "a download goes on through another gateway",
+            metadata: ["offset": "\(offset.map { "\($0)" } ?? "-")", "gap": "\(gap.milliseconds) ms"])
+    }
+
+    func passage(_ passage: ApplicationPassage, gaveUp reason: String) {
+        log.warning("a download was reset: \(reason)")
     }
 }
 

@@ -1,6 +1,14 @@
 import Tunnel
 
 extension GatewayTrouble {
+    /// Whether the gateway does not answer: its tunnels may be lost.
+    var isAbsence: Bool {
+        switch self {
+        case .unreachable, .silence, .refusal, .loss: true
+        case .draining, .notAuthenticated: false
+        }
+    }
+
     /// For people.
     var sentence: String {
         switch self {

@@ -166,12 +166,32 @@ final class LinkSession: ConnectionApplication {
             return
         }
         followers[id] = entrance.follower
-        relay.attach(entrance.stream, to: id, filter: entrance.filter)
+        attach(entrance, to: id)
         guard !entrance.received.isEmpty, let ring = client.relay.ring(of: id) else { return }
         // A request's head may be larger than a ring is at first.
         ring.limit = max(ring.limit, entrance.received.count)
         _ = ring.append(entrance.received.span)
         client.relay.bytesArrived(on: id)
+        if case .side(let side) = entrance.source, side.stream.hasReachedEnd { client.relay.finArrived(on: id) }
+    }
+
+    private func attach(_ entrance: TunnelEntrance, to id: TunnelID) {
+        switch entrance.source {
+        case .side(let side): relay.attach(side, to: id)
+        case .stream(let stream):
+            let side = relay.attach(stream, to: id, filter: entrance.filter)
+            guard entrance.filter == nil, stream.kind == .tcp else { return }
+            link.owner.tunnelBegan(side, sent: entrance.received)
+        }
+    }
+
+    /// Lets the tunnels go that can go on through another gateway; the link holds them.
+    func detachContinuable() {
+        settle(at: link.loop.now)
+        for tunnel in client.relay.statistics where relay.side(of: tunnel.id)?.applicationPassage?.canGoOn == true {
+            if let held = client.relay.detach(tunnel.id) { hold(held, tunnel.id) }
+        }
+        driven.needsService()
     }
 
     // MARK: - ConnectionApplication
@@ -285,9 +305,12 @@ final class LinkSession: ConnectionApplication {
         let follower = followers.removeValue(forKey: id)
         // The gateway may forget what this end has got whole.
         guard let side = relay.release(id) else { return link.tunnelSettled() }
+        link.tunnelLost(to: destination, failure)
+        if let destination, let next = ContinuedTunnel(to: destination, side, follower, log: link.log) {
+            return link.owner.reopen(next)
+        }
         side.abort()
         follower?.tunnelEnded(.reset)
-        link.tunnelLost(to: destination, failure)
     }
 
     private func ended(_ id: TunnelID, _ ending: TunnelEnding, _ action: TunnelAction) {

@@ -40,6 +40,7 @@ struct LocalStatus {
             .init("last_failure", link.lastFailure.map { .string($0.sentence) } ?? .null),
             .init("gateways", GatewayListing(links).gatewaysJSON),
             .init("failover_count", .count(links.failoverCount)),
+            .init("continued_downloads", .count(links.continuedCount)),
             .init("failovers", GatewayListing(links).failoversJSON),
             .init("paths", PathListing(link).pathsJSON),
             .init("handover_count", .count(link.paths.handoverCount)),

@@ -29,13 +29,27 @@ extension TunnelApplicant {
 /// The local side of a tunnel, as its applicant hands it over.
 struct TunnelEntrance {
     /// Where the program's bytes come from and go to.
-    var stream: ByteStream
+    var source: Source
     /// What the program has sent already.
     var received: [UInt8] = []
     /// What is let through of its further bytes; nil for all.
     var filter: (any IngressFilter)?
     /// Who wants to know how the tunnel ends.
     var follower: (any TunnelFollower)?
+
+    /// What has the program's bytes.
+    enum Source {
+        /// A stream that no tunnel had before.
+        case stream(ByteStream)
+        /// The side of a tunnel through another gateway.
+        case side(TunnelSide)
+    }
+}
+
+extension TunnelEntrance {
+    init(stream: ByteStream, received: [UInt8] = [], follower: (any TunnelFollower)? = nil) {
+        self.init(source: .stream(stream), received: received, follower: follower)
+    }
 }
 
 /// Who hears how a tunnel ended that was up.

@@ -215,3 +215,92 @@ struct GatewayFailoverTests {
         #expect(json.contains("\"cause\":\"draining\""))
     }
 }
+
+/// Downloads through two gateways, over real sockets.
+@Suite("Downloads when a gateway dies", .serialized)
+struct GatewayDownloadTests {
+    /// No part of it is like another one.
+    private static let content = (0..<100_000).flatMap { number in [0, 8, 16].map { UInt8(number >> $0 & 0xff) } }
+
+    private struct Download {
+        let scene: Scene
+        let server: ReplicaServer
+        let listener: ForwardListener
+        let program: Program
+
+        /// A download that stands still after so many bytes of the answer.
+        init(standingStillAt place: Int, _ change: (ReplicaServer) -> Void = { _ in }) throws {
+            scene = try Scene()
+            server = try ReplicaServer(GatewayDownloadTests.content, on: scene.bench.loop)
+            server.death = (place, .silence)
+            change(server)
+            listener = try ForwardListener(
+                .init(listen: .anyLoopbackPort, destination: server.address), links: scene.links,
+                sockets: scene.bench.sockets)
+            program = try scene.bench.program(
+                to: listener.localAddress, sends: bytes("GET /file HTTP/1.1\r\nHost: a\r\n\r\n"))
+            let (server, program) = (self.server, self.program)
+            #expect(scene.bench.run { server.requests.count == 1 && program.received.count == place })
+        }
+
+        func run(until condition: @escaping () -> Bool) -> Bool { scene.bench.run(until: condition) }
+
+        /// The content that the program has got so far.
+        var body: ArraySlice<UInt8> {
+            let end = bytes("\r\n\r\n")
+            let received = program.received
+            guard let head = (0..<min(received.count, 1000)).first(where: { received[$0...].starts(with: end) }) else {
+                return []
+            }
+            return received[(head + end.count)...]
+        }
+    }
+
+    @Test(
+        "a download goes on through the next gateway when the first one dies, wherever and however it does",
+        arguments: Scene.End.allCases, [0, 10, 70, 150_000, 299_999])
+    fileprivate func goesOn(_ end: Scene.End, place: Int) throws {
+        let download = try Download(standingStillAt: place)
+        let silence = try download.scene.kill(end)
+        download.server.death = nil
+        // What it sends tells that the gateway is gone.
+        download.scene.links.current.session?.ping()
+        #expect(download.run { download.body.count == Self.content.count })
+        let isRight = download.body == Self.content[...]
+        #expect(isRight)
+        #expect(download.server.requests.count == 2)
+        #expect(download.server.requests.last?.contains("Range: bytes=") == (place > 60))
+        #expect(download.scene.links.continuedCount == 1)
+        // The connection is used again, through the same gateway.
+        download.program.send(bytes("GET /again HTTP/1.1\r\nHost: a\r\n\r\n"))
+        #expect(download.run { download.body.count > 2 * Self.content.count })
+        let isRepeated = download.body.suffix(Self.content.count) == Self.content[...]
+        #expect(isRepeated && !download.program.isBroken)
+        silence?.close()
+    }
+
+    @Test(
+        "an answer that does not go on with what the program has is a reset, never a mixture",
+        arguments: [ReplicaServer.Lie.otherTag, .weakTag, .ignoresRange, .otherRange, .otherLength])
+    func lies(_ lie: ReplicaServer.Lie) throws {
+        let download = try Download(standingStillAt: 150_000)
+        _ = try download.scene.kill(.refused)
+        download.server.death = nil
+        download.server.lie = lie
+        download.scene.links.current.session?.ping()
+        #expect(download.run { download.program.isBroken })
+        let isPart = Self.content.starts(with: download.body)
+        #expect(isPart && download.body.count < Self.content.count)
+        #expect(download.scene.links.continuedCount == 0)
+    }
+
+    @Test("a program that sends something else than HTTP is reset with its gateway")
+    func opaque() throws {
+        let scene = try Scene()
+        let program = try scene.program("SSH-2.0-x\r\n")
+        _ = try scene.kill(.refused)
+        program.send(bytes("?"))
+        #expect(scene.bench.run { program.isBroken })
+        #expect(scene.links.continuedCount == 0)
+    }
+}

@@ -187,7 +187,7 @@ extension HeldTunnel {
     }
 
     /// The tunnel is to end with a reset of the other end's TCP.
-    func giveUp() {
+    public func giveUp() {
         outgoing = .reset
         // Nobody will want its bytes.
         ring.reset(to: ring.end)
