@@ -12,14 +12,14 @@ struct GatewayStatus {
     var draining: Interval?
     var replicas: [OriginGroups.Replica] = []
 
-    private var counters: Counters { reports.map(\.counters).reduce(Counters(), +) }
-    private var clients: [WorkerReport.Client] { reports.flatMap(\.clients) }
+    var counters: Counters { reports.map(\.counters).reduce(Counters(), +) }
+    var clients: [WorkerReport.Client] { reports.flatMap(\.clients) }
 
     /// Tunnels of all clients.
     var tunnelCount: Int { clients.reduce(0) { $0 + $1.tunnels.count } }
 
     /// Tunnels without a connection.
-    private var heldTunnels: Int { reports.reduce(0) { $0 + $1.held } }
+    var heldTunnels: Int { reports.reduce(0) { $0 + $1.held } }
 
     var json: JSONValue {
         .object([

@@ -58,11 +58,24 @@ final class OriginGroups: Sendable {
     // MARK: - Connections
 
     /// The replica for a new connection, and whether there is another one after that.
-    func choose(_ name: Destination, besides tried: Set<HostPort>, at now: Instant) -> (HostPort, Others)? {
+    func choose(
+        _ name: Destination, _ need: Need, besides tried: Set<HostPort>, at now: Instant
+    ) -> (HostPort, Others)? {
         withGroup(name) { group in
-            guard let replica = group.choose(besides: tried, at: now) else { return nil }
+            let replica =
+                switch need {
+                case .usable: group.choose(besides: tried, at: now)
+                case .any: group.chooseAnyway(besides: tried, at: now)
+                }
+            guard let replica else { return nil }
             return (replica, group.hasUsable(besides: tried.union([replica])) ? .left : .none)
         }
+    }
+
+    /// Whether a connection to a replica that seems to be dead is better than none.
+    enum Need: Hashable {
+        case usable
+        case any
     }
 
     enum Others: Hashable {

@@ -24,7 +24,7 @@ final class ReplicaDial: TCPDialHandler, TimerHandler {
 
     /// How long everything may take.
     static let timeout = TCPDial.defaultTimeout
-    /// How long one replica may take while others are left.
+    /// How long one replica may take while others are left, or may be there again.
     static let patience = Interval.seconds(1)
     /// From the failure of all to the next attempt, twice as long with each that has failed the application just now.
     static let firstPause = Interval.milliseconds(50)
@@ -83,15 +83,18 @@ final class ReplicaDial: TCPDialHandler, TimerHandler {
 
     private func tryNext() {
         let left = deadline - loop.now
-        guard left > .zero, let (replica, others) = groups.choose(destination, besides: tried, at: loop.now) else {
-            return noneLeft()
-        }
+        guard left > .zero,
+            let (replica, others) = groups.choose(destination, need, besides: tried, at: loop.now)
+        else { return noneLeft() }
         self.replica = replica
         tried.insert(replica)
         dial = TCPDial(
             host: replica.host.description, port: replica.port, resolver: resolver,
-            timeout: others == .left ? min(left, Self.patience) : left, handler: self)
+            timeout: others == .left || need == .any ? min(left, Self.patience) : left, handler: self)
     }
+
+    /// Who waits in the middle of an answer cannot wait for checks to pass.
+    private var need: OriginGroups.Need { persistence == .eachOnce ? .usable : .any }
 
     private func noneLeft() {
         guard case .untilTimeout(let failed) = persistence, loop.now < deadline else {

@@ -30,6 +30,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private var stage = Stage.serving
     private var signals: SignalEvents?
     private var control: ControlServer?
+    private var metrics: MetricsServer?
     private var reportEvents: MailboxEvents<WorkerReport>?
     private var stopTimer: TimerHandle?
     private var watchTimer: TimerHandle?
@@ -42,11 +43,12 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
     private(set) var listen: [NetworkAddress] = []
 
     /// The workers' reports, as they come in.
-    private struct StatusCollection {
+    fileprivate struct StatusCollection {
         /// What the reports are for.
         enum Purpose {
             case text(ControlRequest)
             case json(ControlRequest)
+            case metrics(MetricsRequest)
             /// To see whether tunnels are left while draining.
             case drain
         }
@@ -83,6 +85,14 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         } catch {
             // Without it the gateway works; only `status` does not.
             log.warning("no control socket: \(error)")
+        }
+        do {
+            metrics = try configuration.metrics.map { (address) throws(SystemError) in
+                try MetricsServer(address, on: loop, source: self)
+            }
+        } catch {
+            // The same goes for these.
+            log.warning("no metrics: \(error)")
         }
         try keeper?.watch(on: loop, handler: self)
         try keeper?.serving()
@@ -150,6 +160,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
 
     func shutDown() {
         control?.close()
+        metrics?.close()
         signals?.cancel()
         for worker in workers { worker.stop() }
         for worker in workers { worker.join() }
@@ -223,6 +234,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         log.notice("another process takes over")
         control?.close()
         control = nil
+        metrics?.close()
+        metrics = nil
         tellWorkers(.close(.restart))
         arm(GatewayProcess.releaseTime)
     }
@@ -288,7 +301,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         return "ok\n"
     }
 
-    private func collect(for purpose: StatusCollection.Purpose) {
+    fileprivate func collect(for purpose: StatusCollection.Purpose) {
         collecting[nextCollection] = StatusCollection(purpose: purpose)
         tellWorkers(.report(number: nextCollection))
         nextCollection += 1
@@ -306,6 +319,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         switch collection.purpose {
         case .text(let request): request.reply(status.text)
         case .json(let request): request.reply(status.json.text + "\n")
+        case .metrics(let request): request.reply(status.metrics)
         case .drain: drained(status)
         }
     }
@@ -320,4 +334,8 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         }
         arm(GatewayProcess.drainPoll)
     }
+}
+
+extension RunningGateway: MetricsSource {
+    func metricsWanted(by request: MetricsRequest) { collect(for: .metrics(request)) }
 }

@@ -100,9 +100,16 @@ extension OriginGroup {
     /// `tried` are those that have failed for the same tunnel.
     public mutating func choose(besides tried: Set<HostPort> = [], at now: Instant) -> HostPort? {
         passTime(now)
-        let candidates = replicas.indices.filter {
-            replicas[$0].health.isUsable && !tried.contains(replicas[$0].address)
-        }
+        return choose { $0.health.isUsable && !tried.contains($0.address) }
+    }
+
+    /// The replica for a connection that would rather be tried in vain than not at all: one that is not usable where `choose` finds none.
+    public mutating func chooseAnyway(besides tried: Set<HostPort> = [], at now: Instant) -> HostPort? {
+        choose(besides: tried, at: now) ?? choose { !tried.contains($0.address) }
+    }
+
+    private mutating func choose(_ isCandidate: (Replica) -> Bool) -> HostPort? {
+        let candidates = replicas.indices.filter { isCandidate(replicas[$0]) }
         guard let index = candidates.min(by: { replicas[$0].connections < replicas[$1].connections }) else {
             return nil
         }

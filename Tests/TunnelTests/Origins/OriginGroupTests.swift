@@ -64,6 +64,22 @@ struct OriginGroupTests {
         #expect(bench.group.choose(besides: [a, b, c], at: bench.now) == nil)
     }
 
+    @Test("who would rather try in vain gets a replica that is not usable, but only where no other one is")
+    func anyway() {
+        var bench = Bench()
+        let (a, b, c) = (bench.a, bench.b, bench.c)
+        for replica in [a, b] {
+            #expect(bench.group.choose(at: bench.now) == replica)
+            bench.group.connectionFailed(replica, at: bench.now)
+        }
+        #expect(bench.group.chooseAnyway(at: bench.now) == c)
+        #expect(bench.group.choose(besides: [c], at: bench.now) == nil)
+        #expect(bench.group.chooseAnyway(besides: [c], at: bench.now) == a)
+        #expect(bench.group.chooseAnyway(besides: [a, c], at: bench.now) == b)
+        #expect(bench.group.chooseAnyway(besides: [a, b, c], at: bench.now) == nil)
+        #expect(bench.group.statistics.map(\.connections) == [1, 1, 1])
+    }
+
     @Test("a replica is there once, and a group may be empty")
     func odd() {
         let bench = Bench()
