@@ -76,9 +76,11 @@ extension Connection {
             case .every(let interval): interval
             }
         guard let interval = wanted else { return nil }
-        // RFC 9000 §10.1.2: well before the idle timeout of either end.
+        // RFC 9000 §10.1.2: well before the idle timeout of either end. What is left of it is for a PING that is lost: a sixth, or three
+        // PTOs where those are more.
         let timeout = idleTimeout ?? .max
-        return lastActivity + min(interval, timeout / 2)
+        let latest = max(timeout / 2, min(timeout / 6 * 5, timeout - probeTimeout * 3))
+        return lastActivity + min(interval, latest)
     }
 
     private var lastActivity: Instant { max(idleSince, activePath.lastSent ?? idleSince) }
