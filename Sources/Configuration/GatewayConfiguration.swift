@@ -54,7 +54,7 @@ public struct GatewayConfiguration: Hashable, Sendable {
         /// grow any more, and TCP is read more slowly. The other one is for those without a connection: at the bound those that wait
         /// longest are reset.
         public var memory = ByteCount.mebibytes(1_024)
-        /// Memory for buffers of one user; nil: a quarter of that for all.
+        /// Memory for buffers of one user; nil: half of that for all.
         public var memoryPerUser: ByteCount?
 
         /// The defaults.

@@ -14,6 +14,8 @@ public final class HeldEntry<Note: TunnelHoldNote> {
     public let since: Instant
     /// When it is given up.
     public let expiry: Instant
+    /// Bytes that the bound of its ring was raised by.
+    fileprivate var grown = 0
 
     fileprivate init(_ tunnel: HeldTunnel, _ side: TunnelSide?, since: Instant, expiry: Instant, _ note: Note) {
         self.tunnel = tunnel
@@ -61,13 +63,20 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
         public var memory: Int
         /// Bytes in the rings of one holder's.
         public var memoryPerHolder: Int
+        /// Bytes that a ring may grow to while there is room.
+        public var ring: Int
 
         /// Creates bounds.
-        public init(count: Int, memory: Int, memoryPerHolder: Int) {
+        public init(count: Int, memory: Int, memoryPerHolder: Int, ring: Int) {
             self.count = count
             self.memory = memory
             self.memoryPerHolder = memoryPerHolder
+            self.ring = ring
         }
+
+        /// What rings may grow by: the rest is for them as they come.
+        var growth: Int { memory / 4 * 3 }
+        var growthPerHolder: Int { memoryPerHolder / 4 * 3 }
     }
 
     private let loop: EventLoop
@@ -75,6 +84,8 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
     private var timer: TimerHandle?
     private var entries: [ResumptionID: HeldEntry<Note>] = [:]
     private var bySide: [ObjectIdentifier: HeldEntry<Note>] = [:]
+    /// Bytes that the bounds of rings were raised by, for each holder.
+    private var grown: [String: Int] = [:]
     /// Bounds, looked at once a second.
     public var limits: Limits
     /// Whether streams are read; not any more when another process is about to go on with the tunnels.
@@ -103,7 +114,7 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
         if let side {
             bySide[ObjectIdentifier(side)] = entry
             side.mover = self
-            side.isReading = readsStreams && tunnel.wantsBytes > 0
+            side.isReading = readsStreams && (tunnel.wantsBytes > 0 || grow(entry))
         }
         tunnel.ring.releaseUnusedMemory()
         armTimer()
@@ -115,6 +126,9 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
     /// Takes a tunnel out, for a connection.
     public func take(_ id: ResumptionID) -> HeldEntry<Note>? {
         guard let entry = entries.removeValue(forKey: id) else { return nil }
+        let left = grown[entry.note.holder, default: 0] - entry.grown
+        grown[entry.note.holder] = left > 0 ? left : nil
+        entry.grown = 0
         if let side = entry.side {
             bySide[ObjectIdentifier(side)] = nil
             side.mover = nil
@@ -205,9 +219,26 @@ public final class TunnelHold<Note: TunnelHoldNote>: TimerHandler {
 }
 
 extension TunnelHold: TunnelSideMover {
+    /// Raises the bound of a ring that is full: a destination that has sent everything and closed its socket is gone before its last bytes
+    /// are read, when they have to wait for the client.
+    private func grow(_ entry: HeldEntry<Note>) -> Bool {
+        let ring = entry.tunnel.ring
+        let growth = min(ring.limit, limits.ring - ring.limit)
+        let own = grown[entry.note.holder, default: 0]
+        let all = grown.values.reduce(0, +)
+        guard entry.tunnel.outgoing == .open, growth > 0, all + growth <= limits.growth,
+            own + growth <= limits.growthPerHolder
+        else { return false }
+        ring.limit += growth
+        entry.grown += growth
+        grown[entry.note.holder] = own + growth
+        return true
+    }
+
     func readable(_ side: TunnelSide) {
-        guard let tunnel = bySide[ObjectIdentifier(side)]?.tunnel else { return }
-        guard tunnel.wantsBytes >= side.leastRoom else { return side.isReading = false }
+        guard let entry = bySide[ObjectIdentifier(side)] else { return }
+        let tunnel = entry.tunnel
+        guard tunnel.wantsBytes >= side.leastRoom || grow(entry) else { return side.isReading = false }
         switch side.read(into: tunnel.ring) {
         case .bytes, .wouldBlock: break
         case .endOfStream:

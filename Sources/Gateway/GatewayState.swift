@@ -121,7 +121,7 @@ final class UserRingBudget: RingBudget {
 }
 
 extension GatewayConfiguration.Limits {
-    private var userMemory: Int { Int((memoryPerUser ?? ByteCount(memory.bytes / 4)).bytes) }
+    private var userMemory: Int { Int((memoryPerUser ?? ByteCount(memory.bytes / 2)).bytes) }
 
     /// Bytes that the buffers of tunnels may grow to while connections carry them, and those of one user.
     var ringMemory: Int { Int(memory.bytes) / 2 }

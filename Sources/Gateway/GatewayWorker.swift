@@ -96,12 +96,14 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         if let access = setup.keeper { try keep(access, inheritance) }
     }
 
-    /// Each worker has its share of the memory that the configuration allows.
+    /// Each worker has its share of the memory that the configuration allows. That of a user is not divided: the tunnels of one client are
+    /// with one worker.
     private static func holdLimits(_ setup: WorkerSetup) -> TunnelHold<GatewayNote>.Limits {
         let limits = setup.state.policy.limits
         return TunnelHold.Limits(
             count: WorkerSetup.maximumHeld, memory: limits.holdMemory / setup.workers,
-            memoryPerHolder: limits.holdMemoryPerUser / setup.workers)
+            memoryPerHolder: limits.holdMemoryPerUser,
+            ring: min(HeldTunnel.largestRing, Int(setup.state.policy.resumption.buffer.bytes)))
     }
 
     func accept(_ connection: DrivenConnection) -> any ConnectionApplication {

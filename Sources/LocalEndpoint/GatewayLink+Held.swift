@@ -34,7 +34,8 @@ struct Outage {
 /// Tunnels whose connection is gone: they wait here for the next one.
 extension GatewayLink: TunnelHoldOwner {
     /// Bounds what tunnels without a connection cost: as many as a process can have descriptors, and 512 MiB of what programs have sent.
-    static let holdLimits = TunnelHold<TunnelNote>.Limits(count: 65_536, memory: 512 << 20, memoryPerHolder: 512 << 20)
+    static let holdLimits = TunnelHold<TunnelNote>.Limits(
+        count: 65_536, memory: 512 << 20, memoryPerHolder: 512 << 20, ring: HeldTunnel.largestRing)
     /// Bytes beyond their first ones that the buffers of tunnels may take while a connection carries them.
     static let ringLimit = 512 << 20
 

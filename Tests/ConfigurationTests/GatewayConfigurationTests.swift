@@ -29,7 +29,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.destinations.deny.isEmpty)
         #expect(!configuration.destinations.privateNetworks)
         var limits = GatewayConfiguration.Limits()
-        limits.memoryPerUser = .mebibytes(256)
+        limits.memoryPerUser = .mebibytes(512)
         #expect(configuration.limits == limits)
         #expect(configuration.resumption == .init())
         #expect(configuration.metrics?.description == "127.0.0.1:9433")

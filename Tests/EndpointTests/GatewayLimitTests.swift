@@ -69,17 +69,18 @@ struct GatewayLimitTests {
         #expect(!budgets[1].take(1) && !budgets[2].take(1))
         budgets[0].giveBack(1)
         #expect(!budgets[0].take(2) && budgets[2].take(1))
-        // Without a word each has a quarter.
+        // Without a word each has a half.
         policy.limits.memoryPerUser = nil
         bench.state.replace(policy)
-        #expect(policy.limits.ringMemoryPerUser == 4 << 20 && policy.limits.holdMemoryPerUser == 4 << 20)
+        #expect(policy.limits.ringMemoryPerUser == 8 << 20 && policy.limits.holdMemoryPerUser == 8 << 20)
     }
 
     @Test("tunnels without a connection that take more than their user's share end, those that wait longest first")
     func heldMemory() throws {
         let bench = try Bench()
         let owner = HoldOwner()
-        let hold = TunnelHold<GatewayNote>(.init(count: 100, memory: 1 << 20, memoryPerHolder: 100_000), on: bench.loop)
+        let hold = TunnelHold<GatewayNote>(
+            .init(count: 100, memory: 1 << 20, memoryPerHolder: 100_000, ring: 1 << 20), on: bench.loop)
         hold.setOwner(owner)
         var generator = SeededGenerator(seed: 5)
         for number in 0..<8 {

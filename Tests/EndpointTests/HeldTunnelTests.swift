@@ -160,6 +160,29 @@ struct HeldTunnelTests {
         #expect(bench.run { bench.link.held.count == 0 && bench.links.tunnelCount == 1 })
     }
 
+    @Test("what a destination sends before it closes is read while the tunnel is held, as far as there is room")
+    func readsAhead() throws {
+        let scene = try Scene()
+        defer { scene.control.close() }
+        let (bench, program, echo) = (scene.bench, scene.program, scene.echo)
+        scene.disconnect()
+        let held = try #require(bench.gateway.held.all.first?.tunnel)
+        let first = held.ring.limit
+        let origin = try #require(echo.streams.first)
+        let content = [UInt8](repeating: 7, count: 900_000)
+        var sent = 0
+        let isRead = bench.run {
+            let rest = content.span.extracting(sent..<content.count)
+            if !rest.isEmpty, case .bytes(let count) = origin.write(rest) { sent += count }
+            return held.ring.count == content.count
+        }
+        #expect(isRead && held.ring.limit > first)
+        try origin.shutdownWrite()
+        #expect(bench.run { held.outgoing == .ended })
+        scene.reconnect()
+        #expect(bench.run { program.received.count == content.count && program.hasEnded })
+    }
+
     @Test("a gateway that stops for good ends the tunnels")
     func stopsForGood() throws {
         let scene = try Scene()

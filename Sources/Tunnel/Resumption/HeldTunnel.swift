@@ -164,6 +164,9 @@ extension HeldTunnel {
 // MARK: - TCP while nobody carries the tunnel
 
 extension HeldTunnel {
+    /// Bytes that its ring may hold at most: no more can be taken back from a peer.
+    public static let largestRing = TunnelRelay.replayLimit
+
     /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read.
     public var wantsBytes: Int { outgoing == .open ? ring.freeSpace : 0 }
 
