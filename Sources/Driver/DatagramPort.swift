@@ -75,7 +75,7 @@ final class DatagramPort: UDPSocketHandler {
     }
 
     /// Whether the socket tells of errors that the network reports.
-    func follow(_ errors: EndpointDriver.NetworkErrors) { socket?.reportsNetworkErrors = errors == .told }
+    func follow(_ errors: EndpointDriver.NetworkErrors) { socket?.reportsNetworkErrors = errors != .ignored }
 
     func close() {
         socket?.close()

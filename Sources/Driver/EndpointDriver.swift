@@ -22,7 +22,10 @@ public final class EndpointDriver: TurnHandler {
     public enum NetworkErrors: Hashable, Sendable {
         /// They are told to the applications, which learn at once that nobody listens where they want to go.
         case told
-        /// They are passed over: an established connection is not ended by what anybody can make up (RFC 9000 §14.2.1).
+        /// Only that nobody listens is told, as a hint: an established connection is not ended by what anybody can make up
+        /// (RFC 9000 §14.2.1).
+        case refusalsTold
+        /// They are passed over.
         case ignored
     }
 
@@ -261,7 +264,7 @@ public final class EndpointDriver: TurnHandler {
     }
 
     func networkErrorReported(to local: NetworkAddress, _ error: SystemError) {
-        guard networkErrors == .told else { return }
+        guard networkErrors == .told || networkErrors == .refusalsTold && error.isRefusal else { return }
         note(SendFailure(local: local, error: error))
     }
 

@@ -86,25 +86,25 @@ public final class TunnelProtection {
     /// What protects a tunnel on its way between two loops: its bytes and its descriptor stay where they are.
     ///
     /// It belongs to one loop, or to the message between two.
-    public struct Passage {
+    public struct Transfer {
         fileprivate var record: VaultTunnel
         fileprivate var standing: KeeperClient.Standing
     }
 
     /// The tunnel goes on in another loop; nil for one that is not protected.
-    public func leave(_ id: ResumptionID, _ side: TunnelSide?) -> Passage? {
+    public func leave(_ id: ResumptionID, _ side: TunnelSide?) -> Transfer? {
         side?.record = nil
         guard let record = records.removeValue(forKey: id) else { return nil }
-        return Passage(record: record, standing: keeper.surrender(record.key))
+        return Transfer(record: record, standing: keeper.surrender(record.key))
     }
 
     /// Goes on with a tunnel that another loop has left.
-    public func arrive(_ id: ResumptionID, _ passage: Passage?, _ side: TunnelSide?) {
-        guard let passage else { return }
-        records[id] = passage.record
-        side?.record = passage.record
-        guard !passage.record.marks.contains(.closed), let descriptor = side?.stream.socketDescriptor else { return }
-        keeper.adopt(descriptor, as: passage.record.key, passage.standing)
+    public func arrive(_ id: ResumptionID, _ transfer: Transfer?, _ side: TunnelSide?) {
+        guard let transfer else { return }
+        records[id] = transfer.record
+        side?.record = transfer.record
+        guard !transfer.record.marks.contains(.closed), let descriptor = side?.stream.socketDescriptor else { return }
+        keeper.adopt(descriptor, as: transfer.record.key, transfer.standing)
     }
 
     // MARK: - After the death of a process

@@ -110,21 +110,21 @@ extension GatewayWorker: TunnelHoldOwner {
         switch settle(claim) {
         case .found(let tunnel, let side, let note):
             carriers[tunnel.id] = nil
-            let passage = protection?.leave(tunnel.id, side)
-            outcome = .found(tunnel, side?.surrender(), note, passage)
+            let transfer = protection?.leave(tunnel.id, side)
+            outcome = .found(tunnel, side?.surrender(), note, transfer)
         case .conflict: outcome = .conflict
         case .unknown: outcome = .unknown
         case .underWay: outcome = .underWay
         }
         let answer = TunnelHandover(number: claim.number, outcome: outcome)
         guard !state.directory.post(.handedOver(answer), to: claim.asker),
-            case .found(let tunnel, let remains, let note, let passage) = outcome
+            case .found(let tunnel, let remains, let note, let transfer) = outcome
         else {
             return
         }
         // Nobody is there to take it: it stays.
         let side = remains.map(takeUp)
-        protection?.arrive(tunnel.id, passage, side)
+        protection?.arrive(tunnel.id, transfer, side)
         hold(tunnel, side, note)
     }
 
@@ -138,10 +138,10 @@ extension GatewayWorker: TunnelHoldOwner {
     func take(over handover: TunnelHandover) {
         let claimant = claims.removeValue(forKey: handover.number)
         switch handover.outcome {
-        case .found(let tunnel, let remains, let note, let passage):
+        case .found(let tunnel, let remains, let note, let transfer):
             state.directory[tunnel.id] = TunnelDirectory.Entry(worker: index, user: note.user)
             let side = remains.map(takeUp)
-            protection?.arrive(tunnel.id, passage, side)
+            protection?.arrive(tunnel.id, transfer, side)
             guard let claimant else { return hold(tunnel, side, note) }
             answer(claimant, .found(tunnel, side, note))
         case .conflict: if let claimant { answer(claimant, .conflict) }

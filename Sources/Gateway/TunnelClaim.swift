@@ -50,7 +50,7 @@ struct TunnelHandover: @unchecked Sendable {
     var outcome: Outcome
 
     enum Outcome {
-        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote, TunnelProtection.Passage?)
+        case found(HeldTunnel, TunnelSide.Remains?, GatewayNote, TunnelProtection.Transfer?)
         case conflict
         case unknown
         case underWay

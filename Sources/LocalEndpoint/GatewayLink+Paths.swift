@@ -11,7 +11,7 @@ extension GatewayLink: PathContextOwner {
     func question() {
         guard let session else { return }
         session.ping()
-        if session.isSilent { raceWanted(by: session, .silence) }
+        if session.isSilent || refused != nil { raceWanted(by: session, .silence) }
     }
 
     /// Replaces the local socket by a new one and moves the connection there.
@@ -57,10 +57,21 @@ extension GatewayLink: PathContextOwner {
         if session === self.session { owner.link(self, silentSince: since) }
     }
 
+    /// The network says that nobody listens where the connection leads. It may have been made up: what is heard later says more.
+    func refusalReported(of session: LinkSession) {
+        guard session === self.session else { return }
+        refused = loop.now
+        owner.linkRefusalReported(self)
+    }
+
     /// The old connection was heard of again: it keeps its tunnels.
     func heard(from session: LinkSession, at received: Instant?) {
-        guard let racing, session === self.session, let received, received > racing.began else { return }
-        cancelRace()
+        guard session === self.session, let received else { return }
+        if let refused, received > refused {
+            self.refused = nil
+            if !session.isSilent { owner.link(self, silentSince: nil) }
+        }
+        if let racing, received > racing.began { cancelRace() }
     }
 
     func cancelRace() {

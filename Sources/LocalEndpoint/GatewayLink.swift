@@ -58,6 +58,8 @@ final class GatewayLink: TimerHandler {
     }
     /// Only while a connection is there.
     var racing: Race?
+    /// When the network said that nobody listens where the connection leads; nil when something was heard after that.
+    var refused: Instant?
     /// Connections that take no further tunnels and have some left.
     private(set) var leaving: [LinkSession] = []
     /// Connections that are over, until their sockets are closed.
@@ -269,6 +271,7 @@ final class GatewayLink: TimerHandler {
 
     func connected(_ session: LinkSession) {
         state = .ready(session)
+        refused = nil
         lastFailure = nil
         toldFailure = nil
         log.notice("connected", metadata: ["gateway": "\(session.attempt.address)"])

@@ -11,6 +11,8 @@ protocol GatewayLinkOwner: AnyObject {
     func linkLost(_ link: GatewayLink)
     /// Since when nothing is heard on the connection; nil when something is.
     func link(_ link: GatewayLink, silentSince since: Instant?)
+    /// The network says that nobody listens where the connection leads; `silentSince` nil follows when the gateway is heard of.
+    func linkRefusalReported(_ link: GatewayLink)
     /// The gateway takes no further tunnels.
     func linkGoingAway(_ link: GatewayLink)
     /// The gateway refused the token.

@@ -266,6 +266,8 @@ extension GatewayLinks: GatewayLinkOwner {
         }
     }
 
+    func linkRefusalReported(_ link: GatewayLink) { tellGroup(of: link) { $0.refusalReported($1, at: $2) } }
+
     func linkGoingAway(_ link: GatewayLink) { tellGroup(of: link) { $0.draining($1, at: $2) } }
 
     func linkRefused(_ link: GatewayLink, _ failure: LinkFailure) {

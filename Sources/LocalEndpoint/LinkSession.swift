@@ -200,7 +200,7 @@ final class LinkSession: ConnectionApplication {
         switch event {
         case .handshakeCompleted:
             established = now
-            driver.networkErrors = .ignored
+            driver.networkErrors = .refusalsTold
             link.established(self)
         case .sessionTicket(let bytes): link.keepTicket(bytes)
         case .newToken(let bytes): link.keepToken(bytes)
@@ -234,6 +234,8 @@ final class LinkSession: ConnectionApplication {
     func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {
         if established == nil, error.isRefusal || error.isPathFailure {
             link.unreachable(self, LinkFailure(error, gateway: attempt))
+        } else if error.isRefusal {
+            link.refusalReported(of: self)
         } else if error.isPathFailure {
             paths?.sendFailed(from: local, at: now)
         }

@@ -176,6 +176,22 @@ extension GatewayGroup {
         proceed(at: now)
     }
 
+    /// The network says that nobody listens where the connection leads. Anybody can make that up, so that it counts once in a while
+    /// only, and as long as nothing is heard.
+    public mutating func refusalReported(_ name: HostPort, at now: Instant) {
+        guard let index = index(of: name) else { return }
+        switch members[index].state {
+        case .connected:
+            fail(index, .silent(Absence(since: now, cause: .refusal, refusals: 1)), .refusal, at: now)
+        case .silent(let absence):
+            guard now - members[index].since >= GatewayTimings.refusalPause else { return }
+            enter(.silent(absence.after(.refusal)), index, at: now)
+        case .idle, .seeking, .away, .draining, .dead: return
+        }
+        members[index].questionAt = now + GatewayTimings.refusalPause
+        proceed(at: now)
+    }
+
     /// Something was heard again on the connection.
     public mutating func heard(_ name: HostPort, at now: Instant) {
         guard let index = index(of: name), case .silent = members[index].state else { return }

@@ -183,6 +183,26 @@ struct GatewayGroupTests {
         #expect(bench.actions().decisions == [.giveUp(bench.a, .refusal)])
     }
 
+    @Test("what the network says of an established connection counts now and then, until something is heard")
+    func reportedRefusals() {
+        var bench = Bench { $0.standby = .connected }
+        bench.begin()
+        #expect(bench.pass(.seconds(1)) == [])
+        bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
+        _ = bench.actions()
+        bench.group.refusalReported(bench.a, at: bench.now)
+        #expect(bench.actions().failovers.map(\.cause) == [.trouble(.refusal)])
+        // One burst of messages is one.
+        for _ in 0..<5 { bench.group.refusalReported(bench.a, at: bench.now) }
+        #expect(bench.actions().decisions.isEmpty)
+        bench.group.heard(bench.a, at: bench.now)
+        #expect(bench.pass(.milliseconds(60)).decisions.isEmpty && bench.condition(bench.a) == .connected)
+        bench.group.refusalReported(bench.a, at: bench.now)
+        #expect(bench.pass(.milliseconds(60)).contains(.question(bench.a)))
+        bench.group.refusalReported(bench.a, at: bench.now)
+        #expect(bench.actions().decisions == [.giveUp(bench.a, .refusal)])
+    }
+
     @Test("a lost connection is waited for a little: the process may be there again at once")
     func restarted() {
         var bench = Bench { $0.standby = .connected }
@@ -318,7 +338,7 @@ struct GatewayKeepingTests {
             var dead: Set<HostPort> = []
             for _ in 0..<400 {
                 let name = names[Int.random(in: 0..<3, using: &generator)]
-                switch Int.random(in: 0..<9, using: &generator) {
+                switch Int.random(in: 0..<10, using: &generator) {
                 case 0, 1:
                     bench.group.connected(name, after: .milliseconds(20), at: bench.now)
                     dead.remove(name)
@@ -328,6 +348,7 @@ struct GatewayKeepingTests {
                 case 5: bench.group.fellSilent(name, since: bench.now, at: bench.now)
                 case 6: bench.group.heard(name, at: bench.now)
                 case 7: bench.group.draining(name, at: bench.now)
+                case 8: bench.group.refusalReported(name, at: bench.now)
                 default: bench.group.notAuthenticated(name, at: bench.now)
                 }
                 for action in bench.pass(.milliseconds(Int64.random(in: 0...8_000, using: &generator))) {
