@@ -15,6 +15,6 @@ struct Godwit: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             InitCommand.self, UserCommand.self, GatewayCommand.self, ConnectCommand.self,
-            PipeCommand.self, StatusCommand.self, PathsCommand.self, DemoCommand.self,
+            PipeCommand.self, StatusCommand.self, PathsCommand.self, DemoCommand.self, BenchCommand.self,
         ])
 }

@@ -73,6 +73,7 @@ enum House {
         ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
         ("Sources/Telemetry/StandardError.swift", "the one writer of the log"),
         ("Sources/Driver/KeyLogFile.swift", "system calls with a path and a buffer"),
+        ("Sources/Lab/Benchmark/BlockingStream.swift", "blocking system calls with buffers"),
         ("Sources/QUIC/Wire/SpanCopy.swift", "MutableSpan has no bulk copy on this toolchain"),
     ]
 

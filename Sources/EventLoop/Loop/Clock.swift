@@ -6,8 +6,8 @@ public import Primitives
 /// Protocol code gets its time from `EventLoop.now`, which is read once per wake-up; the other readings are for what
 /// happens rarely: certificates, logs, noticing that the machine slept.
 public enum Clock {
-    /// The monotonic clock, which stands still while the machine sleeps.
-    static func monotonic() -> Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
+    /// The monotonic clock, which stands still while the machine sleeps; from outside of this room for measuring only.
+    public static func monotonic() -> Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
 
     /// The time that the machine has slept since it was started.
     ///

@@ -1,0 +1,168 @@
+import Configuration
+import EventLoop
+import Foundation
+import Primitives
+
+/// Starts the ways to an origin, each with files, keys and ports of its own: nothing of the user's is read or changed.
+struct BenchmarkStart {
+    let processes: BenchmarkProcesses
+    let origin: UInt16
+
+    /// How long a way may take until a byte gets through it.
+    static let patience = Interval.seconds(20)
+    /// Seconds between two attempts.
+    static let retry = 0.05
+
+    /// A way that programs can use, or a failure that says what it lacks.
+    func start(_ kind: BenchmarkSystem.Kind) throws -> BenchmarkSystem {
+        let system =
+            switch kind {
+            case .direct: BenchmarkSystem(kind: kind, port: origin)
+            case .godwit: try godwit()
+            case .ssh: try ssh(kind, options: [])
+            case .sshAESGCM: try ssh(kind, options: ["-c", "aes128-gcm@openssh.com"])
+            case .stunnel: try stunnel()
+            }
+        let end = Clock.monotonic() + Self.patience
+        while (try? BenchmarkLoad.idle(1, through: system.port)) == nil {
+            guard !BenchmarkProcesses.hasEnded(system.local + system.remote), Clock.monotonic() < end else {
+                let said = ["local", "remote"].map { processes.lastLine("\(kind.rawValue)-\($0)") }
+                throw BenchmarkFailure("\(kind.rawValue) does not carry a byte: \(said.joined(separator: "; "))")
+            }
+            Thread.sleep(forTimeInterval: Self.retry)
+        }
+        return system
+    }
+
+    /// Where a program is that this way needs.
+    private func need(_ program: String) throws(BenchmarkFailure) -> String {
+        guard let path = BenchmarkProcesses.find(program) else { throw BenchmarkFailure("\(program) is not installed") }
+        return path
+    }
+
+    private func godwit() throws -> BenchmarkSystem {
+        guard let binary = Bundle.main.executablePath else {
+            throw BenchmarkFailure("cannot find the program's own file; start it by its full path")
+        }
+        let socket = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
+        let gateway = socket.localAddress
+        socket.close()
+        let port = try BenchmarkProcesses.freePorts(1)[0]
+        let folder = "\(processes.folder)/gateway"
+        let setup = GatewaySetup(
+            folder: folder, name: HostPort(.address(gateway.ip), port: gateway.port), listen: [gateway],
+            user: "bench", certificate: nil, existing: .keep)
+        let invite = try setup.write(now: Clock.unixTime())
+        // Loopback is where this origin lives; a gateway as `init` writes it keeps its users off it.
+        let text = try ConfigurationFile.read(setup.configuration)
+            .replacingOccurrences(of: "allow = [\"*:*\"]", with: "allow = [\"127.0.0.1:\(origin)\"]")
+            .replacingOccurrences(of: "\nusers", with: "\ncontrol = \"\(folder)/gateway.sock\"\nusers")
+        try processes.write("gateway/gateway.toml", text)
+        try processes.write(
+            "local.toml",
+            """
+            gateways = ["\(invite.text)"]
+            control = "\(processes.folder)/godwit.sock"
+
+            [[forward]]
+            listen = "127.0.0.1:\(port)"
+            to = "127.0.0.1:\(origin)"
+            """)
+        let remote = try processes.start(
+            binary, ["gateway", "--config", "\(folder)/gateway.toml"], name: "godwit-remote")
+        // A local endpoint that finds nothing listening when it is started ends at once.
+        let end = Clock.monotonic() + Self.patience
+        while !processes.lastLine("godwit-remote").contains("is ready"), !BenchmarkProcesses.hasEnded([remote]),
+            Clock.monotonic() < end
+        {
+            Thread.sleep(forTimeInterval: Self.retry)
+        }
+        let local = try processes.start(
+            binary, ["connect", "--config", "\(processes.folder)/local.toml"], name: "godwit-local")
+        return BenchmarkSystem(kind: .godwit, port: port, local: [local], remote: [remote])
+    }
+
+    private func ssh(_ kind: BenchmarkSystem.Kind, options: [String]) throws -> BenchmarkSystem {
+        let (client, server, keygen) = (try need("ssh"), try need("sshd"), try need("ssh-keygen"))
+        let (name, folder) = (kind.rawValue, "\(processes.folder)/\(kind.rawValue)")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        for key in ["host", "user"] {
+            _ = try processes.run(keygen, ["-q", "-t", "ed25519", "-N", "", "-f", "\(folder)/\(key)"])
+        }
+        let ports = try BenchmarkProcesses.freePorts(2)
+        try processes.write(
+            "\(name)/sshd_config",
+            """
+            ListenAddress 127.0.0.1:\(ports[0])
+            HostKey \(folder)/host
+            AuthorizedKeysFile \(folder)/user.pub
+            PidFile none
+            StrictModes no
+            UsePAM no
+            PasswordAuthentication no
+            PermitRootLogin yes
+
+            """)
+        let host = try ConfigurationFile.read("\(folder)/host.pub")
+        try processes.write("\(name)/known_hosts", "[127.0.0.1]:\(ports[0]) \(host)")
+        // What sshd separates its privileges into where it runs as root; a system that boots with sshd has it.
+        if NSUserName() == "root" {
+            try? FileManager.default.createDirectory(
+                atPath: "/run/sshd", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+        }
+        let remote = try processes.start(
+            server, ["-D", "-e", "-f", "\(folder)/sshd_config"], name: "\(name)-remote")
+        let settings = [
+            "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "ExitOnForwardFailure=yes",
+            "UserKnownHostsFile=\(folder)/known_hosts", "GlobalKnownHostsFile=/dev/null", "ConnectionAttempts=50",
+        ]
+        let local = try processes.start(
+            client,
+            ["-F", "none", "-N", "-p", "\(ports[0])", "-l", NSUserName(), "-i", "\(folder)/user"]
+                + settings.flatMap { ["-o", $0] } + options
+                + ["-L", "127.0.0.1:\(ports[1]):127.0.0.1:\(origin)", "127.0.0.1"],
+            name: "\(name)-local")
+        return BenchmarkSystem(kind: kind, port: ports[1], local: [local], remote: [remote])
+    }
+
+    private func stunnel() throws -> BenchmarkSystem {
+        let program = try need("stunnel")
+        let ports = try BenchmarkProcesses.freePorts(2)
+        let folder = "\(processes.folder)/stunnel"
+        // For its certificate and key.
+        _ = try GatewaySetup(
+            folder: folder, name: HostPort(.address(.loopback(.ipv4)), port: ports[1]), listen: [], user: "bench",
+            certificate: nil, existing: .keep
+        ).write(now: Clock.unixTime())
+        let common = """
+            foreground = yes
+            pid =
+            debug = 4
+            socket = l:TCP_NODELAY=1
+            socket = r:TCP_NODELAY=1
+
+            [bench]
+
+            """
+        try processes.write(
+            "stunnel/remote.conf",
+            common + """
+                accept = 127.0.0.1:\(ports[1])
+                connect = 127.0.0.1:\(origin)
+                cert = \(folder)/gateway.crt
+                key = \(folder)/gateway.key
+
+                """)
+        try processes.write(
+            "stunnel/local.conf",
+            common + """
+                client = yes
+                accept = 127.0.0.1:\(ports[0])
+                connect = 127.0.0.1:\(ports[1])
+
+                """)
+        let remote = try processes.start(program, ["\(folder)/remote.conf"], name: "stunnel-remote")
+        let local = try processes.start(program, ["\(folder)/local.conf"], name: "stunnel-local")
+        return BenchmarkSystem(kind: .stunnel, port: ports[0], local: [local], remote: [remote])
+    }
+}
