@@ -6,6 +6,10 @@ let isFuzzing = Context.environment["FUZZ"] != nil
 let instrumentation: [SwiftSetting] =
     isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : []
 
+/// Leaves Intel's multi-buffer library out where its header is installed, too: `GODWIT_WITHOUT_MULTI_BUFFER=1`.
+let acceleration: [CSetting] =
+    Context.environment["GODWIT_WITHOUT_MULTI_BUFFER"] != nil ? [.define("GODWIT_WITHOUT_MULTI_BUFFER")] : []
+
 // The rooms of the house and who may know whom. ArchitectureTests holds the sources against this list.
 
 let strict: [SwiftSetting] =
@@ -57,10 +61,11 @@ let package = Package(
             name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(
             name: "CEvent", linkerSettings: [.linkedLibrary("event_core"), .linkedLibrary("event_extra")]),
+        .target(name: "CAcceleration", cSettings: acceleration),
         .target(name: "CSockets"),
 
         room("Primitives", []),
-        room("Cryptography", ["Primitives", "COpenSSL"]),
+        room("Cryptography", ["Primitives", "COpenSSL", "CAcceleration"]),
         room("TLS", ["Primitives", "Cryptography", "COpenSSL"]),
         room("QUIC", ["Primitives", "Cryptography", "TLS", deque]),
         room("HTTP3", ["Primitives", "QUIC", deque]),
@@ -97,8 +102,8 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "Primitives", "EventLoop", "Driver", "LocalEndpoint", "Gateway", "Lab", "Configuration", "Telemetry",
-                argumentParser, logging,
+                "Primitives", "Cryptography", "EventLoop", "Driver", "LocalEndpoint", "Gateway", "Lab", "Configuration",
+                "Telemetry", argumentParser, logging,
             ],
             swiftSettings: strict),
 

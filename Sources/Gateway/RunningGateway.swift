@@ -96,6 +96,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         }
         try keeper?.watch(on: loop, handler: self)
         try keeper?.serving()
+        if let warning = AEADSelection.current.warning { log.warning("\(warning)") }
         let addresses = listen.map { "\($0)" }.joined(separator: ", ")
         log.notice("gateway is ready", metadata: ["listen": "\(addresses)", "workers": "\(workers.count)"])
     }

@@ -1,4 +1,5 @@
 import Configuration
+import Cryptography
 import Driver
 import EventLoop
 import Keeper
@@ -113,6 +114,7 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
     func linkEstablished() { logReady() }
 
     private func logReady() {
+        if let warning = AEADSelection.current.warning { log.warning("\(warning)") }
         let listening = addresses.map { "\($0)" }.joined(separator: ", ")
         log.notice("ready", metadata: ["listen": "\(listening)"])
     }

@@ -88,6 +88,11 @@ internal import Cryptography
         _ = unsafe X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(pointer), UInt(X509_V_FLAG_PARTIAL_CHAIN))
     }
 
+    /// The server's order of cipher suites decides, unless ChaCha20-Poly1305 is what the client likes best.
+    func preferOwnSuites() {
+        unsafe godwit_ssl_ctx_prefer_own_ciphers_but_chacha(pointer)
+    }
+
     func setTickets(_ configuration: TLSServerConfiguration) throws(TLSError) {
         let context = configuration.ticketContext
         var done = unsafe context.withUnsafeBufferPointer { context in

@@ -35,8 +35,9 @@ public struct TLSOptions: Sendable {
     ///
     /// Set explicitly: OpenSSL's own list grows, and with it ClientHello.
     public var groups: [KeyExchangeGroup] = [.x25519, .secp256r1, .secp384r1]
-    /// The cipher suites, best first.
-    public var cipherSuites: [CipherSuite] = [.aes128GCM, .aes256GCM, .chaCha20Poly1305]
+    /// The cipher suites, best first. A server's order decides, but for a client that has ChaCha20-Poly1305 first: that
+    /// has no instructions for AES.
+    public var cipherSuites: [CipherSuite] = CipherSuite.byPreference
     /// The Unix time at which certificates are judged; nil: the system's clock.
     public var verificationTime: Int64?
     /// Whether secrets come out as key log lines.

@@ -12,9 +12,10 @@ struct Godwit: ParsableCommand {
             Exit status: 0 done, 1 failed at run time, 2 wrong usage or configuration, 3 cannot authenticate, \
             4 gateway unreachable.
             """,
-        version: "0.1.0",
+        version: VersionCommand.version,
         subcommands: [
             InitCommand.self, UserCommand.self, GatewayCommand.self, ConnectCommand.self,
             PipeCommand.self, StatusCommand.self, PathsCommand.self, DemoCommand.self, BenchCommand.self,
+            VersionCommand.self,
         ])
 }

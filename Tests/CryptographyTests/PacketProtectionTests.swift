@@ -82,63 +82,8 @@ struct PacketProtectionTests {
         #expect(opened == [])
     }
 
-    static func keys(_ suite: CipherSuite) -> (PacketSealer, PacketOpener) {
-        let key = SecretBytes([UInt8](repeating: 7, count: suite.keyLength))
-        let iv = SecretBytes([UInt8](repeating: 9, count: 12))
-        return (PacketSealer(suite: suite, key: key, iv: iv), PacketOpener(suite: suite, key: key, iv: iv))
-    }
-
-    @Test("packets of every length open again, in any order", arguments: CipherSuite.allCases)
-    func roundTrip(_ suite: CipherSuite) {
-        let (sealer, opener) = Self.keys(suite)
-        var sealed: [(UInt64, [UInt8])] = []
-        for length in 0..<80 {
-            let number = UInt64(length) << 40 | 5
-            var packet = [UInt8](repeating: UInt8(length), count: 9 + length + 16)
-            var span = packet.mutableSpan
-            sealer.seal(&span, headerLength: 9, packetNumber: number)
-            sealed.append((number, packet))
-        }
-        for (number, packet) in sealed.reversed() {
-            var packet = packet
-            var span = packet.mutableSpan
-            let isAuthentic = opener.open(&span, headerLength: 9, packetNumber: number)
-            #expect(isAuthentic)
-            #expect(packet.dropLast(16).allSatisfy { $0 == UInt8(packet.count - 25) })
-        }
-    }
-
-    @Test("a changed bit, number, path or header length is not authentic", arguments: CipherSuite.allCases)
-    func forgery(_ suite: CipherSuite) {
-        let (sealer, opener) = Self.keys(suite)
-        var original = [UInt8](repeating: 1, count: 60)
-        var span = original.mutableSpan
-        sealer.seal(&span, headerLength: 9, packetNumber: 3, pathID: 2)
-        func opens(_ packet: [UInt8], headerLength: Int = 9, number: UInt64 = 3, path: UInt32 = 2) -> Bool {
-            var packet = packet
-            var span = packet.mutableSpan
-            return opener.open(&span, headerLength: headerLength, packetNumber: number, pathID: path)
-        }
-        for bit in 0..<(60 * 8) {
-            var forged = original
-            forged[bit / 8] ^= 1 << UInt8(bit % 8)
-            #expect(!opens(forged))
-        }
-        #expect(!opens(original, number: 4))
-        #expect(!opens(original, path: 0))
-        #expect(!opens(original, headerLength: 8))
-        #expect(opens(original))
-    }
-
-    @Test("lengths that cannot be are refused, not trapped on", arguments: CipherSuite.allCases)
-    func impossibleLengths(_ suite: CipherSuite) {
-        let (_, opener) = Self.keys(suite)
-        for (count, headerLength) in [(0, 0), (1, 0), (15, 0), (16, 0), (16, 1), (20, 20), (20, 21), (20, -1)] {
-            var packet = [UInt8](repeating: 0, count: count)
-            var span = packet.mutableSpan
-            let isAuthentic = opener.open(&span, headerLength: headerLength, packetNumber: 0)
-            #expect(!isAuthentic)
-        }
+    @Test("a message shorter than a tag is not authentic", arguments: CipherSuite.allCases)
+    func shortMessage(_ suite: CipherSuite) {
         let short = [UInt8](repeating: 0, count: 15)
         let key = [UInt8](repeating: 0, count: suite.keyLength)
         let nonce = [UInt8](repeating: 0, count: 12)

@@ -179,8 +179,38 @@ time.sleep(600)' "${ports[2]}"
         "$GODWIT" pipe 127.0.0.1 80 "${invite/@localhost:${ports[0]}/@127.0.0.1:${ports[2]}}"
 }
 
+# What encrypts packets --------------------------------------------------------------------------------------------
+
+# in_use BACKEND: whether `godwit version` says so.
+in_use() {
+    [[ $("$GODWIT" version | sed -n 's/^aead \([a-z-]*\): .*, in use$/\1/p') == "$1" ]]
+}
+
+backends_are_told() {
+    local backend backends
+    in_use openssl || in_use multi-buffer || fail "godwit version names no backend in use: $("$GODWIT" version)"
+    read -r -a backends <<<"$("$GODWIT" version | sed -n 's/^aead \([a-z-]*\): \(OpenSSL\|Intel\).*/\1/p' | tr '\n' ' ')"
+    for backend in "${backends[@]}"; do
+        export GODWIT_AEAD=$backend
+        in_use "$backend" || fail "GODWIT_AEAD=$backend does not choose it: $("$GODWIT" version)"
+    done
+    GODWIT_AEAD=rot13 "$GODWIT" version | grep -q '^warning: GODWIT_AEAD=rot13 is none of' || fail "no warning of rot13"
+    # A gateway with one and a local endpoint with the other understand each other.
+    start_origin
+    free_ports 2
+    export GODWIT_AEAD=openssl
+    make_gateway "$work/gateway" "${ports[0]}"
+    start_gateway "$work/gateway" "${ports[0]}"
+    export GODWIT_AEAD=auto
+    start_endpoint endpoint "${ports[1]}" "$invite" -L "${ports[1]}:127.0.0.1:$http_port"
+    await_port tcp "${ports[1]}" endpoint
+    fetch 3000000 "http://127.0.0.1:${ports[1]}/bytes/3000000"
+    echo "${backends[*]}" >"$work/remark"
+}
+
 add_case 180 tshark_dissects "tshark dissects a session with SSLKEYLOGFILE"
 add_case 180 users_come_and_go "users come and go while the gateway runs"
+add_case 120 backends_are_told "OpenSSL and the multi-buffer library are told apart, and understand each other"
 add_case 120 status_says "status, for people and as JSON"
 add_case 180 configuration_errors "errors: configuration"
 add_case 120 invite_errors "errors: invites"

@@ -57,6 +57,24 @@ struct HandshakeTests {
     }
 
     @Test(
+        "the server's order of cipher suites decides, but for a client that likes ChaCha20 best",
+        arguments: [
+            ([.chaCha20Poly1305, .aes128GCM, .aes256GCM], .chaCha20Poly1305),
+            ([.aes256GCM, .aes128GCM, .chaCha20Poly1305], .aes128GCM),
+            ([.aes256GCM, .chaCha20Poly1305], .aes256GCM),
+        ] as [([CipherSuite], CipherSuite)])
+    func preference(offered: [CipherSuite], chosen: CipherSuite) throws {
+        let identity = try Fixture.ed25519.get()
+        let handshake = try Handshake(
+            client: Fixture.client(trusting: identity, options: Fixture.options { $0.cipherSuites = offered }),
+            server: Fixture.server(
+                identity,
+                options: Fixture.options { $0.cipherSuites = [.aes128GCM, .aes256GCM, .chaCha20Poly1305] }))
+        try handshake.run()
+        #expect(handshake.client.suites == [chosen] && handshake.server.suites == [chosen])
+    }
+
+    @Test(
         "the client's secret is derived early with every key exchange",
         arguments: [
             KeyExchangeGroup.x25519, .secp256r1, .secp384r1,
