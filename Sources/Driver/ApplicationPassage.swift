@@ -28,7 +28,7 @@ public final class ApplicationPassage {
     /// Whether the tunnel is not the first one any more.
     private var isExchanged = false
     /// What the application is to get before anything else.
-    private var outbound: [UInt8] = []
+    private var outbound = PendingBytes()
     /// Whether nothing follows that.
     private var hasFinished = false
     /// Whether the application was told so, though the tunnel may go on.
@@ -152,8 +152,8 @@ extension ApplicationPassage: SidePassage {
         do throws(ContinuationFailure) {
             while let part = try mapper?.splice(input, at: &position) {
                 switch part {
-                case .content(let range): for index in range { outbound.append(input[index]) }
-                case .framing(let framing): outbound += framing
+                case .content(let range): outbound.append(input.extracting(range))
+                case .framing(let framing): outbound.append(framing)
                 }
             }
         } catch {

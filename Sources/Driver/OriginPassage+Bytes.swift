@@ -58,9 +58,15 @@ extension OriginPassage {
     private func readSpliced(_ side: TunnelSide, _ ring: ByteRing) -> ByteStream.ReadOutcome {
         let room = ring.freeSpace - StreamMapper.longestFraming
         guard room > 0 else { return .wouldBlock }
-        var buffer = [UInt8](repeating: 0, count: min(room, Self.splicedReadSize))
+        var buffer = spliced ?? [UInt8](repeating: 0, count: Self.splicedReadSize)
+        spliced = nil
+        defer { if mapper != nil { spliced = buffer } }
         var region = buffer.mutableSpan
-        let outcome = side.stream.read(into: &region)
+        let outcome: ByteStream.ReadOutcome
+        do {
+            var part = region._mutatingExtracting(0..<min(room, region.count))
+            outcome = side.stream.read(into: &part)
+        }
         guard case .bytes(let count) = outcome else { return outcome }
         do throws(ContinuationFailure) {
             if try splice(buffer.span.extracting(0..<count), ring) { bytesCame() } else { waitingSince = loop.now }

@@ -87,7 +87,9 @@ public final class OriginPassage {
     /// Whether the owner counts the connection.
     private var isCounted = true
     /// What the new origin is to get before anything else.
-    var outbound: [UInt8] = []
+    var outbound = PendingBytes()
+    /// Memory to read into while bytes are spliced; nil until then.
+    var spliced: [UInt8]?
     /// Whether the application has ended its direction.
     var hasFinished = false
     var gap: Gap?
@@ -145,7 +147,7 @@ public final class OriginPassage {
         stage = remains.stage
         mapper = remains.mapper
         isExchanged = remains.isExchanged
-        outbound = remains.outbound
+        outbound = PendingBytes(remains.outbound)
         hasFinished = remains.hasFinished
         latest = loop.now
         waitingSince = loop.now
@@ -189,7 +191,7 @@ extension OriginPassage {
             failedOrigins.append(origin)
             stage = .between
             isExchanged = true
-            outbound = bytes
+            outbound = PendingBytes(bytes)
             side?.stream.abort()
             leave(.failed)
             owner?.passageNeedsOrigin(self)
@@ -300,7 +302,7 @@ extension OriginPassage: SidePassage {
         owner?.passageClosed(self)
         return Remains(
             destination: destination, name: name, origin: origin, stallLimit: stallLimit, stage: stage, mapper: mapper,
-            isExchanged: isExchanged, outbound: outbound, hasFinished: hasFinished)
+            isExchanged: isExchanged, outbound: outbound.remaining, hasFinished: hasFinished)
     }
 
     func sideClosed() {

@@ -20,8 +20,10 @@ class Play:
     began: float = 0.0
     # How long nothing could get through at all, in seconds.
     outage: float = 0.0
-    # What the links in use offered, as (from, to, bits a second); to is infinite for the last.
+    # What the link to be used offered, as (from, to, bits a second); to is infinite for the last.
     offered: list[tuple[float, float, float]] = field(default_factory=list)
+    # The same of the fastest link that was up. It is another one while a link that came back must prove itself.
+    fastest: list[tuple[float, float, float]] = field(default_factory=list)
 
     def begin(self) -> None:
         """The event begins now."""
@@ -29,11 +31,21 @@ class Play:
 
     def now_on(self, name: str) -> None:
         """From now on this link is to be used."""
-        now = time.time()
-        if self.offered:
-            start, _, rate = self.offered[-1]
-            self.offered[-1] = (start, now, rate)
-        self.offered.append((now, float("inf"), mobile.LINKS[name].rate))
+        follow(self.offered, name)
+        self.now_fastest(name)
+
+    def now_fastest(self, name: str) -> None:
+        """From now on no link that is up is faster than this one."""
+        follow(self.fastest, name)
+
+
+def follow(offers: list[tuple[float, float, float]], name: str) -> None:
+    """From now on the offer is that of this link."""
+    now = time.time()
+    if offers:
+        start, _, rate = offers[-1]
+        offers[-1] = (start, now, rate)
+    offers.append((now, float("inf"), mobile.LINKS[name].rate))
 
 
 @dataclass
@@ -125,7 +137,7 @@ def ten_switches(play: Play) -> None:
         time.sleep(1.2)
         mobile.up(here)
         if here == "wifi":
-            play.now_on("wifi")
+            play.now_fastest("wifi")
         time.sleep(0.8)
         here, there = there, here
 

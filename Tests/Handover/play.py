@@ -83,13 +83,12 @@ def bytes_between(record: dict, start: float, end: float) -> int:
     return high - low
 
 
-def share_of_offer(record: dict, play: events.Play, end: float) -> float:
-    """What came, as a share of what the links in use could have carried, from one second after the event on."""
-    last = play.offered[-1:] if len(play.offered) == 1 else play.offered
+def share_of(offers: list[tuple[float, float, float]], record: dict, end: float) -> float:
+    """What came, as a share of what links could have carried, from one second after the event on."""
     came = could = 0.0
-    for start, until, rate in last:
+    for start, until, rate in offers:
         # One switch: the second after it is its own. Several: everything counts.
-        begin = start + 1 if len(last) == 1 else start
+        begin = start + 1 if len(offers) == 1 else start
         finish = min(until, end)
         came += bytes_between(record, begin, finish) * 8
         could += rate * max(0.0, finish - begin)
@@ -137,8 +136,9 @@ def report(event: events.Event, tolerance: float, work: Path) -> int:
         at_once, _ = longest_gap(record, play.began, play.began + play.outage + AT_ONCE)
         figures[f"{kind}_at_once_ms"] = f"{(at_once - play.outage) * 1000:.0f}"
     if event.share is not None and play.offered and "download" in records:
-        share = share_of_offer(records["download"], play, end)
+        share = share_of(play.offered, records["download"], end)
         figures["share"] = f"{share:.2f}"
+        figures["share_of_fastest"] = f"{share_of(play.fastest, records['download'], end):.2f}"
         if share < event.share / tolerance:
             misses.append(f"{share:.0%} of what the links offered, of {event.share:.0%}")
     figures["whole"] = "no" if any(record["fault"] for record in records.values()) else "yes"

@@ -16,9 +16,13 @@ def column(runs: list[dict[str, str]], key: str) -> str:
 
 
 def share(runs: list[dict[str, str]]) -> str:
-    """The median of what came of what was offered."""
-    values = [float(run["share"]) for run in runs if "share" in run]
-    return f"{statistics.median(values):.0%}" if values else "–"
+    """The median of what came of what the link to be used offered; and the fastest one, where that is not the same."""
+    medians = [
+        f"{statistics.median(values):.0%}"
+        for key in ("share", "share_of_fastest")
+        if (values := [float(run[key]) for run in runs if key in run])
+    ]
+    return " / ".join(dict.fromkeys(medians)) or "–"
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 """Many TCP connections of all kinds at once, every byte of which is checked.
 
     load.py --http PORT --echo PORT --sink PORT [--tunnels N] [--seconds S] [--rate BYTES] [--seed N]
-            [--patience SECONDS]
+            [--heavy N] [--heavy-rate BYTES] [--patience SECONDS]
 
 A quarter of the connections downloads, one uploads, one downloads after its own end was sent, one is a dialogue of
 small messages, as a shell has them. One that is done is followed by another one; each moves at most RATE bytes a
-second. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `hit
+second, the first of them HEAVY-RATE. Commands come on standard input, a line each: `mark NAME` prints the longest stall since the mark before, `hit
 TIME` tells that a process is killed at that time (seconds since 1970), `away TIME` and `back TIME` that the gateway cannot
 be reached in between, `stop` ends it after the transfers that are under way.
 
@@ -59,10 +59,11 @@ class Transfer:
 
     kind = ""
 
-    def __init__(self, load: "Load", port: int, generator: random.Random) -> None:
+    def __init__(self, load: "Load", port: int, generator: random.Random, place: int, rate: int) -> None:
         self.load = load
         self.generator = generator
-        self.size = SMALLEST + generator.randrange(load.rate * LONGEST)
+        self.rate = rate
+        self.size = SMALLEST + generator.randrange(rate * LONGEST)
         self.began = time.monotonic()
         # Since when it waits for something to come; None while nothing has to.
         self.waiting: float | None = self.began
@@ -73,7 +74,7 @@ class Transfer:
         self.heard: float | None = None
         # What the selector waits for, and which of the connections at once this is.
         self.watched = 0
-        self.place = 0
+        self.place = place
         self.is_connected = False
         self.sock = socket.socket()
         self.sock.setblocking(False)
@@ -101,7 +102,7 @@ class Transfer:
         mask = 0
         if not self.is_connected or self.outgoing:
             mask |= selectors.EVENT_WRITE
-        if self.is_connected and self.moved <= self.load.rate * (now - self.began):
+        if self.is_connected and self.moved <= self.rate * (now - self.began):
             mask |= selectors.EVENT_READ
         elif self.is_connected and self.waiting is not None:
             # It is this end that waits, with bytes to read perhaps.
@@ -206,7 +207,7 @@ class Upload(Transfer):
     def tick(self, now: float) -> None:
         if not self.is_connected or len(self.outgoing) > CHUNK or self.left == 0:
             return
-        allowed = int(self.load.rate * (now - self.began)) - (self.size - self.left)
+        allowed = int(self.rate * (now - self.began)) - (self.size - self.left)
         count = min(self.left, CHUNK, allowed)
         if count <= 0:
             return
@@ -273,7 +274,6 @@ class Load:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.rate: int = options.rate
         self.generator = random.Random(options.seed)
         self.kinds = [
             (Download, options.http),
@@ -300,8 +300,8 @@ class Load:
 
     def open(self, place: int) -> None:
         kind, port = self.kinds[place % len(self.kinds)]
-        transfer = kind(self, port, random.Random(self.generator.getrandbits(64)))
-        transfer.place = place
+        rate = self.options.heavy_rate if place < self.options.heavy else self.options.rate
+        transfer = kind(self, port, random.Random(self.generator.getrandbits(64)), place, rate)
         self.transfers[transfer.sock] = transfer
         self.watch(transfer, selectors.EVENT_WRITE)
         self.count += 1
@@ -429,6 +429,8 @@ def main() -> int:
     parser.add_argument("--tunnels", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--rate", type=int, default=200_000)
+    parser.add_argument("--heavy", type=int, default=0)
+    parser.add_argument("--heavy-rate", type=int, default=5_000_000)
     parser.add_argument("--seed", type=int, default=1)
     # Seconds without progress after which a connection counts as hanging.
     parser.add_argument("--patience", type=float, default=200)
