@@ -14,7 +14,8 @@
 #     STRICT=1 run ...     a case that would be skipped fails: for machines that have all it takes
 #
 # A program whose cases measure time on a machine that does other things too sets `attempts=2`: a case that ends by
-# `too_slow` is run once more, and its line says so. What ends by `fail` fails.
+# `too_slow` is run once more, and its line says so. What ends by `fail` fails. One whose cases measure none sets `jobs`:
+# so many are run at once, and their lines come in the order in which they end.
 
 set -euo pipefail
 
@@ -27,6 +28,8 @@ unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy
 slowness=${SLOWNESS:-1}
 # How often a case is run until it is not too slow.
 attempts=1
+# How many cases are run at once.
+jobs=1
 # Exit codes of a case that cannot run here, and of one that missed nothing but a time or a rate.
 readonly skipped=77 missed_time=76
 
@@ -148,7 +151,8 @@ last_line() {
 
 # Ports --------------------------------------------------------------------------------------------------------------
 
-# free_ports COUNT: sets `ports` to different ports that the kernel gives away now, for TCP and UDP both.
+# free_ports COUNT: sets `ports` to different ports that are free now, for TCP and UDP both, and that the system gives to nobody
+# who asks for any port.
 free_ports() {
     local text
     text=$(python3 "$tests/support/free_ports.py" "$1")
@@ -340,6 +344,42 @@ run_case() {
     reason=${reason:-exit code $code}
 }
 
+# judge_case NAME DIR: with its attempts; prints what came of it, and returns 0, 1 or `skipped`.
+judge_case() {
+    local name=$1 code reason attempt again=
+    run_case "$name" "$2"
+    for ((attempt = 2; attempt <= attempts && code == missed_time; attempt++)); do
+        echo "# once more, $name: $reason"
+        again=", at attempt $attempt: $reason"
+        run_case "$name" "$2-$attempt"
+    done
+    if ((code == skipped)) && [[ -z ${STRICT:-} ]]; then
+        echo "skip $name: $reason"
+        return "$skipped"
+    elif ((code == 0)); then
+        echo "ok $name$(remark "$CASE_WORK")$again"
+    else
+        echo "not ok $name: $reason"
+        report_output "$CASE_WORK"/*.log "$CASE_WORK"/*.out
+        return 1
+    fi
+}
+
+# await_case: until one of those that run has ended; prints its lines and counts it.
+await_case() {
+    local pid='' code=0 number
+    wait -n -p pid "${!running[@]}" || code=$?
+    number=${running[$pid]}
+    unset "running[$pid]"
+    cat "$base/$number.lines"
+    case $code in
+        0) passed=$((passed + 1)) ;;
+        "$skipped") missed=$((missed + 1)) ;;
+        *) failed=$((failed + 1)) ;;
+    esac
+    [[ -n ${KEEP:-} ]] || rm -rf "${base:?}/$number" "$base/$number"-* "$base/$number.lines"
+}
+
 run_cases() {
     if [[ ${1:-} == --case ]]; then
         run_one "$2"
@@ -349,34 +389,22 @@ run_cases() {
         printf '%s\n' "${case_names[@]}"
         return
     fi
-    local passed=0 failed=0 missed=0 name code number=0 reason attempt again
+    local passed=0 failed=0 missed=0 name number=0
+    # The number of a case that runs, by its process.
+    declare -A running=()
     base=${KEEP:-$(mktemp -d "${TMPDIR:-/tmp}/godwit-tests.XXXXXX")}
     mkdir -p "$base"
     [[ -n ${KEEP:-} ]] || trap 'rm -rf "$base"' EXIT
     prepare "$base"
     for name in "${case_names[@]}"; do
         matches "$name" "$@" || continue
+        ((${#running[@]} < jobs)) || await_case
         number=$((number + 1))
-        again=
-        run_case "$name" "$base/$number"
-        for ((attempt = 2; attempt <= attempts && code == missed_time; attempt++)); do
-            echo "# once more, $name: $reason"
-            again=", at attempt $attempt: $reason"
-            run_case "$name" "$base/$number-$attempt"
-        done
-        if ((code == skipped)) && [[ -z ${STRICT:-} ]]; then
-            missed=$((missed + 1))
-            echo "skip $name: $reason"
-        elif ((code == 0)); then
-            passed=$((passed + 1))
-            echo "ok $name$(remark "$CASE_WORK")$again"
-        else
-            failed=$((failed + 1))
-            echo "not ok $name: $reason"
-            report_output "$CASE_WORK"/*.log "$CASE_WORK"/*.out
-        fi
-        [[ -n ${KEEP:-} ]] || rm -rf "${base:?}/$number"*
+        # Cases that run at once take their ports from different places.
+        CASE_SLOT=$((number % (jobs * 4))) judge_case "$name" "$base/$number" >"$base/$number.lines" &
+        running[$!]=$number
     done
+    while ((${#running[@]} > 0)); do await_case; done
     echo "$passed passed, $failed failed, $missed skipped"
     ((failed == 0))
 }
