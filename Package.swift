@@ -10,6 +10,11 @@ let instrumentation: [SwiftSetting] =
 let acceleration: [CSetting] =
     Context.environment["GODWIT_WITHOUT_MULTI_BUFFER"] != nil ? [.define("GODWIT_WITHOUT_MULTI_BUFFER")] : []
 
+/// Leaves the tests themselves unoptimised, which saves half of the time that a release build of all takes; what they test is
+/// optimised all the same: `PLAIN_TESTS=1`, as `Deploy/test` sets it.
+let plainTests: [SwiftSetting] =
+    Context.environment["PLAIN_TESTS"] != nil ? [.unsafeFlags(["-Onone"], .when(configuration: .release))] : []
+
 // The rooms of the house and who may know whom. ArchitectureTests holds the sources against this list.
 
 let strict: [SwiftSetting] =
@@ -27,7 +32,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict + plainTests)
 }
 
 /// A program that tests run.

@@ -131,3 +131,19 @@ extension FixedWidthInteger {
         return overflow ? ((self < 0) != (other < 0) ? .min : .max) : product
     }
 }
+
+extension Optional<Instant> {
+    /// The earlier of two deadlines, of which each may be none.
+    @inlinable
+    public func sooner(_ other: Instant?) -> Instant? {
+        guard let self else { return other }
+        guard let other else { return self }
+        return Swift.min(self, other)
+    }
+}
+
+extension Instant {
+    /// This one if it comes after another one.
+    @inlinable
+    public func after(_ other: Instant) -> Instant? { self > other ? self : nil }
+}

@@ -12,11 +12,9 @@ extension Connection {
         case .closing(let closing): closing.until
         case .draining(let until): until
         case .handshaking, .established:
-            [
-                lossDeadline, idleDeadline, keepAliveDeadline, handshakeDeadline, pacingDeadline,
-                acknowledgementDeadline,
-                oneRTTKeys.deadline, pathDeadline, streams.nextDeadline,
-            ].lazy.compactMap { $0 }.min()
+            lossDeadline.sooner(idleDeadline).sooner(keepAliveDeadline).sooner(handshakeDeadline).sooner(pacingDeadline)
+                .sooner(acknowledgementDeadline).sooner(oneRTTKeys.deadline).sooner(pathDeadline)
+                .sooner(streams.nextDeadline)
         }
     }
 

@@ -266,7 +266,7 @@ extension PathPolicy {
     var healthDeadline: Instant? {
         switch health {
         case .healthy:
-            if case .on = course { [question?.at, openChallenge?.nextStep].lazy.compactMap { $0 }.min() } else { nil }
+            if case .on = course { (question?.at).sooner(openChallenge?.nextStep) } else { nil }
         case .asking(let question): min(question.answerDue, openChallenge?.nextStep ?? .never)
         case .suspect(let suspicion):
             // Before the race an answer changes nothing yet.

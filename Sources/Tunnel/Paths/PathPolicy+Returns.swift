@@ -98,11 +98,11 @@ extension PathPolicy {
         guard let index = better, let proof = candidates[index].proof else { return nil }
         guard isAnswered(index, since: proof.since) else {
             let due = candidates[index].lastProbe.map { answerDue(index, $0) }
-            return [proof.nextProbe, due].lazy.compactMap { $0 }.filter { $0 > lastProceeded }.min()
+            return proof.nextProbe.after(lastProceeded).sooner(due?.after(lastProceeded))
         }
         let proven = proof.since + returns.proof(configuration.returnAfter, at: lastProceeded)
         let allowed = returns.nextAllowed(configuration.switchesPerMinute, at: lastProceeded)
-        return [max(proven, allowed), proof.nextProbe].filter { $0 > lastProceeded }.min()
+        return max(proven, allowed).after(lastProceeded).sooner(proof.nextProbe.after(lastProceeded))
     }
 
     // MARK: Degradation

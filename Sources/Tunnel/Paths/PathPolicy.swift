@@ -99,9 +99,9 @@ public struct PathPolicy: Equatable {
     public var nextDeadline: Instant? {
         guard course != .disconnected else { return nil }
         // What nothing forces was looked at just now; what is blocked then waits for an input.
-        let voluntary = [revalidationDeadline, returnDeadline, degradationDeadline].lazy.compactMap { $0 }
-            .filter { $0 > lastProceeded }.min()
-        return [healthDeadline, socketDeadline, voluntary].lazy.compactMap { $0 }.min()
+        let voluntary = (revalidationDeadline?.after(lastProceeded)).sooner(returnDeadline?.after(lastProceeded))
+            .sooner(degradationDeadline?.after(lastProceeded))
+        return healthDeadline.sooner(socketDeadline).sooner(voluntary)
     }
 
     /// The last handovers, the newest at the end.
