@@ -143,6 +143,10 @@ let package = Package(
             ]),
         tests("LabTests", ["Lab", "Simulator", "EventLoop", "Primitives"]),
         tests("ArchitectureTests", []),
+        .target(name: "CCosts", path: "Tests/Benchmarks/CCosts"),
+        .testTarget(
+            name: "Benchmarks", dependencies: ["QUIC", "TLS", "Cryptography", "Primitives", "CCosts"],
+            path: "Tests/Benchmarks", exclude: ["CCosts", "bench", "floor.c"], swiftSettings: strict),
         testTool(
             "godwit-interop", path: "Tests/Interop/godwit-interop",
             ["Driver", "EventLoop", "QUIC", "TLS", "Cryptography", "Primitives", argumentParser]),

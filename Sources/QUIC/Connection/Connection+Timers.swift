@@ -14,7 +14,7 @@ extension Connection {
         case .handshaking, .established:
             lossDeadline.sooner(idleDeadline).sooner(keepAliveDeadline).sooner(handshakeDeadline).sooner(pacingDeadline)
                 .sooner(acknowledgementDeadline).sooner(oneRTTKeys.deadline).sooner(pathDeadline)
-                .sooner(streams.nextDeadline)
+                .sooner(application.loss.memoryDeadline).sooner(streams.nextDeadline)
         }
     }
 
@@ -40,6 +40,7 @@ extension Connection {
         if let deadline = lossDeadline, now >= deadline { lossDeadlineReached(at: now) }
         if let deadline = pacingDeadline, now >= deadline { pacingDeadline = nil }
         oneRTTKeys.deadlineReached(at: now)
+        application.loss.memoryDeadlineReached(at: now)
         streams.deadlineReached(at: now)
         for path in paths.paths where state.isOpen {
             if path.validator.deadlineReached(at: now) { validationFailed(of: path, at: now) }

@@ -58,7 +58,7 @@ extension Connection {
     private func dataTransmission(_ buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         let path = activePath
         let room = min(buffer.count, Self.maximumDatagram, sendingRoom(on: path))
-        var batch = OutgoingBatch()
+        var batch = OutgoingBatch(oneRTTKeys.takeRun())
         var segmentSize = 0
         var position = 0
         pacingDeadline = nil
@@ -219,7 +219,7 @@ extension Connection {
             var packet = writePacket(in: application, plan, into: &buffer, from: 0, to: limit, on: path, at: now)
         else { return nil }
         pad(&packet, to: size, in: &buffer)
-        var run = SealedRun()
+        var run = oneRTTKeys.takeRun()
         seal(packet, in: &buffer, ecn: ecn, run: &run, at: now)
         oneRTTKeys.protectHeaders(of: &run, in: &buffer)
         return transmission(on: path, ecn: ecn, segmentSize: packet.size, byteCount: packet.size, at: now)
@@ -254,7 +254,7 @@ extension Connection {
             packet.wantsExpansion = role == .client && space.level == .initial
             packets.append(packet)
         }
-        var batch = OutgoingBatch(ecn: .notCapable)
+        var batch = OutgoingBatch(oneRTTKeys.takeRun(), ecn: .notCapable)
         let size = seal(packets, in: &buffer, from: 0, to: limit, of: &batch, at: now)
         oneRTTKeys.protectHeaders(of: &batch.run, in: &buffer)
         guard size > 0 else { return nil }

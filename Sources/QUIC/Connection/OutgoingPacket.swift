@@ -52,15 +52,18 @@ struct OutgoingPacket {
 /// What the datagrams of one transmission have in common.
 struct OutgoingBatch {
     /// The 1-RTT packets whose headers are still to be protected.
-    var run = SealedRun()
+    var run: SealedRun
     /// The codepoint of all of them, since the kernel takes one for a whole batch; nil before the first packet is sealed.
     private(set) var ecn: ECN?
 
     /// A batch whose codepoint its first packet decides.
-    init() {}
+    init(_ run: consuming SealedRun) { self.run = run }
 
     /// A batch that leaves with this codepoint.
-    init(ecn: ECN) { self.ecn = ecn }
+    init(_ run: consuming SealedRun, ecn: ECN) {
+        self.run = run
+        self.ecn = ecn
+    }
 
     /// The codepoint that `packet` leaves with.
     mutating func chooseECN(for packet: OutgoingPacket) -> ECN {

@@ -75,7 +75,6 @@ struct SealedRun {
 
     /// Adds a packet that was sealed with the keys that will protect its header.
     mutating func append(_ packet: PacketLayout) {
-        if packets.isEmpty { packets.reserveCapacity(HeaderMaskBatch.capacity) }
         packets.append(packet)
     }
 

@@ -16,6 +16,8 @@ final class OneRTTKeys {
     private var sealing: SealingPhase?
     private var opening: OpeningPhases?
     private var batch: HeaderMaskBatch?
+    /// The memory of the next run.
+    private var spareRun = SealedRun()
     private let updateThreshold: UInt64?
     private let confidentialityLimit: UInt64?
     private var isHandshakeConfirmed = false
@@ -105,8 +107,16 @@ final class OneRTTKeys {
         run.append(packet)
     }
 
-    /// Protects the headers of all packets of `run`, which stand in `buffer`, in one call to the cipher; empties it.
+    /// An empty run, with the memory of the one before.
+    func takeRun() -> SealedRun {
+        var run = SealedRun()
+        swap(&run, &spareRun)
+        return run
+    }
+
+    /// Protects the headers of all packets of `run`, which stand in `buffer`, in one call to the cipher; takes the run back.
     func protectHeaders(of run: inout SealedRun, in buffer: inout MutableSpan<UInt8>) {
+        defer { swap(&run, &spareRun) }
         guard let key = sealing?.headerProtection, !run.isEmpty else { return }
         if batch == nil { batch = HeaderMaskBatch() }
         batch?.protectHeaders(of: run, in: &buffer, key: key)

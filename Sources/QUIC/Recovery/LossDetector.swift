@@ -27,6 +27,8 @@ struct LossDetector {
     var maxAckDelay: Interval = .milliseconds(25)
 
     var ledger = SentPacketLedger()
+    /// When memory that a burst took goes back, unless packets are sent before.
+    var memoryDeadline: Instant?
     /// What was acknowledged on each path, under the name of its lineage; paths are few.
     private var progress: [PathProgress] = []
     private var skipped: [UInt64] = []
@@ -71,6 +73,7 @@ struct LossDetector {
     mutating func packetSent(_ packet: SentPacket, paths: NetworkPathTable) {
         let mark = paths[packet.path]?.books.packetSent(packet) ?? RateSampler.Mark()
         ledger.append(packet, mark: mark)
+        memoryDeadline = nil
         if packet.ecn == .ect0 { markedSent &+= 1 }
         if packet.kind.isAckEliciting {
             ackElicitingInFlight += 1
@@ -117,7 +120,7 @@ struct LossDetector {
         // RFC 9002 appendix A.7: losses first, so that a window that shrinks does not grow by the same ACK.
         findLost(at: now, paths: paths, into: &outcome)
         processAcknowledgements(at: now, paths: paths, sample: outcome.sample)
-        ledger.advance(lostBefore: forgettingHorizon(at: now, paths: paths))
+        advanceLedger(at: now, paths: paths)
     }
 
     /// What is gathered while the ranges of one ACK are walked.
@@ -245,7 +248,7 @@ struct LossDetector {
     mutating func detectLost(at now: Instant, paths: NetworkPathTable, into outcome: inout AckOutcome) {
         outcome.reset()
         findLost(at: now, paths: paths, into: &outcome)
-        ledger.advance(lostBefore: forgettingHorizon(at: now, paths: paths))
+        advanceLedger(at: now, paths: paths)
     }
 
     private mutating func findLost(at now: Instant, paths: NetworkPathTable, into outcome: inout AckOutcome) {
@@ -344,7 +347,7 @@ struct LossDetector {
     }
 
     /// Losses before this instant need not be remembered.
-    private func forgettingHorizon(at now: Instant, paths: NetworkPathTable) -> Instant {
+    func forgettingHorizon(at now: Instant, paths: NetworkPathTable) -> Instant {
         var longest = RTTEstimator.granularity
         for path in paths.paths { longest = max(longest, path.probeTimeout(maxAckDelay: effectiveMaxAckDelay)) }
         return now - longest * Self.lossMemory

@@ -30,9 +30,11 @@ enum SentFrame: Equatable {
     case ackFrequency(sequence: UInt64)
 }
 
-/// The frames of one sent packet; the first stays inline, so that a packet of bulk data allocates nothing.
+/// The frames of one sent packet; two stay inline, so that a packet of bulk data, or one that gives credit for it, allocates
+/// nothing.
 struct SentFrames: Equatable {
     private(set) var first: SentFrame?
+    private var second: SentFrame?
     private var rest: [SentFrame]?
 
     var isEmpty: Bool { first == nil }
@@ -42,12 +44,17 @@ struct SentFrames: Equatable {
             first = frame
             return
         }
+        guard second != nil else {
+            second = frame
+            return
+        }
         if rest == nil { rest = [frame] } else { rest?.append(frame) }
     }
 
     /// Calls `body` with each frame in the order it was sent.
     func forEach(_ body: (SentFrame) -> Void) {
         if let first { body(first) }
+        if let second { body(second) }
         guard let rest else { return }
         for frame in rest { body(frame) }
     }

@@ -223,8 +223,14 @@ struct SentPacketLedger {
             vacate(index)
             first += 1
         }
-        // All is settled: a ring that a burst has grown goes back.
-        if slots.count > Self.minimumSlots { release() }
+    }
+
+    /// Whether all is settled, and a burst has grown the ring, whose memory could be given back.
+    var hasUnusedMemory: Bool { first == next && slots.count > Self.minimumSlots }
+
+    /// Gives back what a burst has grown, if all is settled.
+    mutating func releaseUnusedMemory() {
+        if hasUnusedMemory { release() }
     }
 
     /// Forgets every packet, and gives the memory back.

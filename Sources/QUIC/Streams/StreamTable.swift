@@ -80,7 +80,7 @@ struct StreamTable: ~Copyable {
 
     /// When `deadlineReached` has something to do.
     var nextDeadline: Instant? {
-        [peerBidirectional.deadline, peerUnidirectional.deadline, warmDeadline].compactMap(\.self).min()
+        peerBidirectional.deadline.sooner(peerUnidirectional.deadline).sooner(warmDeadline)
     }
 
     /// Gives back stream credit that was held back, and memory that was kept for a next burst.
