@@ -51,6 +51,8 @@ public final class EndpointDriver: TurnHandler {
     private var ports: [DatagramPort] = []
     private var connections: [ConnectionHandle: DrivenConnection] = [:]
     private var due: [DrivenConnection] = []
+    /// The connection that got the last datagram: they come in runs.
+    private var recent: DrivenConnection?
     private var batch: ReceiveBatch
     /// Failures that the applications have not heard of, each address and cause once.
     private var failures: [SendFailure] = []
@@ -128,6 +130,7 @@ public final class EndpointDriver: TurnHandler {
         loop.removeTurnHandler(self)
         for driven in connections.values { driven.end() }
         connections = [:]
+        recent = nil
         due = []
         for port in ports { port.close() }
         ports = []
@@ -149,26 +152,36 @@ public final class EndpointDriver: TurnHandler {
         for index in 0..<batch.count {
             let entry = batch[index]
             let local = addressing == .socket ? socket.localAddress : entry.to
-            for position in 0..<entry.datagramCount {
-                receive(position, of: entry, at: index, local: local)
+            let count = entry.datagramCount
+            if count > 1 {
+                batch.withBytes(0..<entry.byteCount, at: index) {
+                    endpoint.expect($0.span, segmentSize: entry.segmentSize)
+                }
             }
+            for position in 0..<count { receive(position, of: entry, at: index, local: local) }
         }
         return outcome
     }
 
     private func receive(_ position: Int, of entry: ReceiveBatch.Entry, at index: Int, local: NetworkAddress) {
         let now = loop.now
-        let outcome = batch.withDatagram(position, at: index) {
+        let outcome = batch.withBytes(entry.range(ofDatagram: position), at: index) {
             endpoint.receive(&$0, from: entry.from, to: local, ecn: entry.ecn, at: now)
         }
         switch outcome {
         case .connection(let handle):
-            if let driven = connections[handle] { serve(driven) }
+            if let driven = find(handle) { serve(driven) }
         case .accepted(let handle):
             if let driven = adopt(handle) { driven.application = acceptor?.accept(driven) }
         case .reply: loop.turnSoon()
         case .dropped: statistics.datagramsDropped += 1
         }
+    }
+
+    private func find(_ handle: ConnectionHandle) -> DrivenConnection? {
+        if let recent, recent.handle == handle { return recent }
+        recent = connections[handle]
+        return recent
     }
 
     // MARK: - Service, once per turn
@@ -249,6 +262,7 @@ public final class EndpointDriver: TurnHandler {
         tellEvents(of: driven, at: now)
         driven.end()
         connections[driven.handle] = nil
+        if recent === driven { recent = nil }
         endpoint.remove(driven.handle)
     }
 

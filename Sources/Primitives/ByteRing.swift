@@ -173,7 +173,8 @@ extension ByteRing {
 extension ByteRing {
     /// Forgets every byte below `offset`, which is at most `end`; an offset below `start` changes nothing.
     ///
-    /// A ring that becomes empty frees its memory when that is at most `retainedCapacity` or when little of it was used since the ring was empty before.
+    /// A ring that becomes empty frees its memory when that is at most `retainedCapacity` or when less than half of that was used since the ring was empty before;
+    /// of more memory that was mostly unused it keeps twice what was used.
     public func release(upTo offset: UInt64) {
         guard offset > content.start else { return }
         requireNoBorrowers()

@@ -161,9 +161,17 @@ extension RingContent {
     private mutating func becameEmpty() {
         // An empty ring starts over at the front, so that the next bytes are in one piece.
         head = 0
-        let isMostlyUnused = peak <= storage.capacity / 4
+        let used = peak
         peak = 0
-        if storage.capacity <= ByteRing.retainedCapacity || isMostlyUnused { freeStorage() } else { tellJournal() }
+        if storage.capacity <= ByteRing.retainedCapacity || used <= ByteRing.retainedCapacity / 2 {
+            freeStorage()
+        } else if used <= storage.capacity / 4 {
+            // As much again as was used: a stream that goes on like this neither frees nor grows.
+            let least = ByteRing.minimumCapacity
+            replaceStorage(with: RingStorage(capacity: (used * 2 + least - 1) & ~(least - 1), from: memory))
+        } else {
+            tellJournal()
+        }
     }
 
     private mutating func freeStorage() {

@@ -124,6 +124,22 @@ struct ByteRingTests {
         #expect(ring.capacity == 0)
     }
 
+    @Test func `does not free and grow again for bursts that became smaller`() {
+        let ring = ByteRing(limit: 1 << 20)
+        let (large, small) = ([UInt8](repeating: 9, count: 400_000), [UInt8](repeating: 7, count: 60_000))
+        #expect(ring.append(large.span) == large.count)
+        ring.release(upTo: ring.end)
+        var capacities: Set<Int> = []
+        for _ in 0..<5 {
+            #expect(ring.append(small.span) == small.count)
+            #expect(contents(of: ring) == small)
+            ring.release(upTo: ring.end)
+            capacities.insert(ring.capacity)
+        }
+        #expect(capacities.count == 1)
+        #expect(capacities.allSatisfy { $0 >= 2 * small.count && $0 < 2 * small.count + ByteRing.minimumCapacity })
+    }
+
     @Test func `starts over at any offset`() {
         let ring = ByteRing(limit: 100)
         #expect(ring.append([1, 2, 3].span) == 3)

@@ -84,7 +84,18 @@ public struct ReceiveBatch: ~Copyable {
     public mutating func withDatagram<Result>(
         _ datagram: Int, at index: Int, _ body: (inout MutableSpan<UInt8>) -> Result
     ) -> Result {
-        var span = self.datagram(datagram, at: index)
+        withBytes(self[index].range(ofDatagram: datagram), at: index, body)
+    }
+
+    /// Lends bytes of the entry at `index` to a call, for batches that are properties of classes: a datagram, or all.
+    ///
+    /// For every datagram of an entry: it does not look at the entry's addresses again.
+    public mutating func withBytes<Result>(
+        _ range: Range<Int>, at index: Int, _ body: (inout MutableSpan<UInt8>) -> Result
+    ) -> Result {
+        precondition(index >= 0 && index < count, "no such entry in the batch")
+        precondition(range.lowerBound >= 0 && range.upperBound <= Self.entrySize, "outside the entry")
+        var span = bytes(at: index, range)
         return body(&span)
     }
 

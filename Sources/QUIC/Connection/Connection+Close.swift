@@ -67,7 +67,7 @@ extension Connection {
     private var closingPeriod: Interval { probeTimeout * 3 }
 
     private func releaseTransferState() {
-        lossDeadline = nil
+        updateLossDeadline()
         pacingDeadline = nil
         handshakeDeadline = nil
         undecryptable.removeAll()

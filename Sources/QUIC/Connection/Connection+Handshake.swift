@@ -173,7 +173,7 @@ extension Connection {
         case .oneRTT: return
         }
         lossTimer.restartBackoff()
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     // MARK: Retry and Version Negotiation
@@ -201,7 +201,7 @@ extension Connection {
         space.loss.discard(paths: paths)
         space.crypto.sendAgain()
         lossTimer.restartBackoff()
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     /// RFC 9000 §6.2: a client that is offered none of its versions gives up, unless the server has answered already.

@@ -138,7 +138,7 @@ extension Connection {
         // What the peer was asked fits the path that was left; whether this one works shows by the first acknowledgement.
         wantsImmediateAck = true
         pacingDeadline = nil
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     func beginValidation(of path: NetworkPath, at now: Instant) {

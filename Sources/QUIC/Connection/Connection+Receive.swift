@@ -48,7 +48,7 @@ extension Connection {
         // RFC 9000 §10.3.1: a datagram of which nothing can be opened may be a stateless reset, whatever its first byte.
         if !arrival.isAuthentic, isReset(by: datagram.span, from: remote) { resetReceived(at: now) }
         openUndecryptable(at: now)
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     private func isKnownRemote(_ remote: NetworkAddress) -> Bool {

@@ -114,12 +114,20 @@ extension Connection {
                 maxAckDelay: peerMaximumAckDelay))
     }
 
-    func updateLossDeadline(at now: Instant) {
-        lossDeadline = state.isOpen ? lossAlarm?.deadline : nil
+    /// When the loss-detection timer is to fire.
+    var lossDeadline: Instant? {
+        if isLossDeadlineStale {
+            knownLossDeadline = state.isOpen ? lossAlarm?.deadline : nil
+            isLossDeadlineStale = false
+        }
+        return knownLossDeadline
     }
 
+    /// Something happened on which the loss-detection timer depends.
+    func updateLossDeadline() { isLossDeadlineStale = true }
+
     func lossDeadlineReached(at now: Instant) {
-        guard let alarm = lossAlarm, now >= alarm.deadline else { return updateLossDeadline(at: now) }
+        guard let alarm = lossAlarm, now >= alarm.deadline else { return updateLossDeadline() }
         switch alarm.action {
         case .detectLoss(let name):
             guard let space = space(name) else { return }
@@ -130,7 +138,7 @@ extension Connection {
             activePath.probeTimedOut()
             if let space = space(name) { probe(space, packets: packets) }
         }
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     /// RFC 9002 §6.2.4: probes repeat what is oldest, since that is what the peer waits for.

@@ -45,7 +45,7 @@ extension Connection {
         for path in paths.paths where state.isOpen {
             if path.validator.deadlineReached(at: now) { validationFailed(of: path, at: now) }
         }
-        updateLossDeadline(at: now)
+        updateLossDeadline()
     }
 
     // MARK: Idle timeout and keep-alive (RFC 9000 §10.1)

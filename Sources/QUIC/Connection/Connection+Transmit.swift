@@ -32,7 +32,7 @@ extension Connection {
                 probeTransmission(&buffer, at: now) ?? mtuTransmission(&buffer, at: now)
                     ?? dataTransmission(&buffer, at: now)
             }
-        updateLossDeadline(at: now)
+        updateLossDeadline()
         statistics.keyUpdates = oneRTTKeys.updateCount
         guard let transmission else { return nil }
         statistics.datagramsSent += UInt64(transmission.datagramCount)
@@ -47,7 +47,7 @@ extension Connection {
     public func nextStandbyProbe(into buffer: inout MutableSpan<UInt8>, at now: Instant) -> Transmission? {
         guard buffer.count >= TransportLimits.minimumDatagramSize, state.isOpen else { return nil }
         guard let transmission = probeTransmission(besides: activePath, &buffer, at: now) else { return nil }
-        updateLossDeadline(at: now)
+        updateLossDeadline()
         statistics.datagramsSent += UInt64(transmission.datagramCount)
         statistics.bytesSent &+= UInt64(transmission.byteCount)
         return transmission

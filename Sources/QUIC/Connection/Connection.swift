@@ -65,7 +65,10 @@ public final class Connection {
     var oneRTTKeys = OneRTTKeys()
     var undecryptable = UndecryptableDatagrams()
     var lossTimer: LossTimer
-    var lossDeadline: Instant?
+    /// When the loss-detection timer is to fire, as it was last computed.
+    var knownLossDeadline: Instant?
+    /// Whether something has happened since then. A batch of datagrams asks for it once.
+    var isLossDeadlineStale = true
     /// How often the peer is asked to acknowledge.
     var ackFrequency = AckFrequencyRequests()
     /// Whether the next packet should be acknowledged at once, if the peer can be asked for that.

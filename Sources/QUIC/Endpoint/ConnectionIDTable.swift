@@ -35,13 +35,20 @@ final class ConnectionIDTable {
     private let place: WorkerPlace
     private let resetKey: StatelessResetKey
     private var handles: [ConnectionID: ConnectionHandle] = [:]
+    /// An entry of the table, the one that was found last: packets come in runs.
+    private var recent: (id: ConnectionID, handle: ConnectionHandle)?
 
     init(place: WorkerPlace, resetKey: StatelessResetKey) {
         self.place = place
         self.resetKey = resetKey
     }
 
-    func handle(for id: ConnectionID) -> ConnectionHandle? { handles[id] }
+    func handle(for id: ConnectionID) -> ConnectionHandle? {
+        if let recent, recent.id == id { return recent.handle }
+        guard let handle = handles[id] else { return nil }
+        recent = (id, handle)
+        return handle
+    }
 
     /// Whether a connection ID may have been issued here, rather than by another worker.
     func couldBeOurs(_ id: ConnectionID) -> Bool {
@@ -75,6 +82,8 @@ final class ConnectionIDTable {
 
     /// The connection ID leads nowhere any more.
     func retire(_ id: ConnectionID, of handle: ConnectionHandle) {
-        if handles[id] == handle { handles[id] = nil }
+        guard handles[id] == handle else { return }
+        handles[id] = nil
+        if recent?.id == id { recent = nil }
     }
 }

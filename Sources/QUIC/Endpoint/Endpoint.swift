@@ -40,6 +40,8 @@ public final class Endpoint {
     var resetBudget = ResetBudget()
     var handshakeRate = HandshakeRate()
     private var nextHandle: UInt64 = 0
+    /// The connection that got the last datagram: they come in runs.
+    private var recent: Connection?
     /// Whether clients' connections are taken.
     public var acceptance = Acceptance.open
     /// Seconds since 1970, for the age of tokens; the owner sets it as time goes by.
@@ -94,6 +96,7 @@ public final class Endpoint {
     /// Forgets a connection, and with it the connection IDs that lead to it.
     public func remove(_ handle: ConnectionHandle) {
         guard let connection = connections.removeValue(forKey: handle) else { return }
+        if recent === connection { recent = nil }
         handshaking.remove(handle)
         opened.removeAll { $0 == handle }
         for id in connection.connectionIDsInUse { identifiers.retire(id, of: handle) }
@@ -110,6 +113,17 @@ public final class Endpoint {
     }
 
     // MARK: Receiving
+
+    /// Looks ahead at datagrams that arrived together, all but the last of `segmentSize` bytes, each of which is to be
+    /// given to `receive` next: what can be computed at once for all of them is.
+    public func expect(_ run: Span<UInt8>, segmentSize: Int) {
+        let header = 1 + ConnectionIDTable.length
+        // RFC 9000 §17.3.1: a short header, whose connection ID has the length that this end gave it.
+        guard segmentSize > header, run.count > segmentSize, run[0] & FirstByte.longHeader == 0,
+            let id = ConnectionID(run.extracting(1..<header)), let handle = identifiers.handle(for: id)
+        else { return }
+        find(handle)?.oneRTTKeys.expect(run, segmentSize: segmentSize, packetNumberOffset: header)
+    }
 
     /// Takes in a datagram, which is opened in place.
     public func receive(
@@ -167,10 +181,17 @@ public final class Endpoint {
     private func deliver(
         _ datagram: inout MutableSpan<UInt8>, to id: ConnectionID, _ arrival: Arrival, at now: Instant
     ) -> ReceiveOutcome? {
-        guard let handle = identifiers.handle(for: id), let connection = connections[handle] else { return nil }
+        guard let handle = identifiers.handle(for: id), let connection = find(handle) else { return nil }
         connection.unixTime = unixTime
         connection.receive(&datagram, from: arrival.remote, to: arrival.local, ecn: arrival.ecn, at: now)
-        if connection.isHandshakeComplete { handshaking.remove(handle) }
+        if !handshaking.isEmpty, connection.isHandshakeComplete { handshaking.remove(handle) }
         return .connection(handle)
+    }
+
+    private func find(_ handle: ConnectionHandle) -> Connection? {
+        if let recent, recent.handle == handle { return recent }
+        guard let connection = connections[handle] else { return nil }
+        recent = connection
+        return connection
     }
 }

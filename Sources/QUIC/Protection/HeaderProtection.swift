@@ -24,11 +24,23 @@ enum HeaderProtection {
     static func remove(
         from packet: inout MutableSpan<UInt8>, packetNumberOffset: Int, key: HeaderProtectionKey
     ) -> UnprotectedHeader? {
-        let sampleStart = packetNumberOffset + sampleOffset
+        guard let range = sampleRange(in: packet.count, packetNumberOffset: packetNumberOffset) else { return nil }
+        let mask = key.mask(sample: packet.span.extracting(range))
+        return remove(mask, from: &packet, packetNumberOffset: packetNumberOffset)
+    }
+
+    /// Where the sample of a received packet stands; nil when the packet is too short to be sampled.
+    static func sampleRange(in count: Int, packetNumberOffset: Int) -> Range<Int>? {
+        let start = packetNumberOffset + sampleOffset
         // RFC 9001 §5.4.2: a packet without a whole sample is discarded.
-        guard packetNumberOffset > 0, packet.count - sampleStart >= CipherSuite.sampleLength else { return nil }
-        let mask = key.mask(
-            sample: packet.span.extracting(sampleStart..<sampleStart + CipherSuite.sampleLength))
+        guard packetNumberOffset > 0, count - start >= CipherSuite.sampleLength else { return nil }
+        return start..<start + CipherSuite.sampleLength
+    }
+
+    /// Takes header protection with this mask off a packet that was long enough to be sampled.
+    static func remove(
+        _ mask: HeaderMask, from packet: inout MutableSpan<UInt8>, packetNumberOffset: Int
+    ) -> UnprotectedHeader {
         let firstByte = packet[0] ^ mask.firstByte & protectedBits(of: packet[0])
         let length = Int(firstByte & FirstByte.packetNumberLength) + 1
         packet[0] = firstByte
@@ -125,10 +137,58 @@ struct HeaderMaskBatch {
         }
     }
 
-    private static func encrypt(
+    fileprivate static func encrypt(
         _ samples: [UInt8], count: Int, into masks: inout [UInt8], key: HeaderProtectionKey
     ) {
         var target = masks.mutableSpan
         key.masks(samples: samples.span.extracting(0..<count * CipherSuite.sampleLength), into: &target)
+    }
+}
+
+/// The header protection masks of packets that arrived together, made before the first of them is opened.
+///
+/// A mask belongs to its sample: it is given out for a packet that has this sample, whatever else is in between.
+struct ExpectedMasks {
+    private var samples: [UInt8] = []
+    private var masks: [UInt8] = []
+    private var count = 0
+    private var next = 0
+
+    /// Makes the masks of the packets of a run, all but the last of `segmentSize` bytes; those of a run before are gone.
+    mutating func make(for run: Span<UInt8>, segmentSize: Int, sampleOffset: Int, key: HeaderProtectionKey) {
+        next = 0
+        if samples.isEmpty {
+            samples = [UInt8](repeating: 0, count: HeaderMaskBatch.capacity * CipherSuite.sampleLength)
+            masks = samples
+        }
+        count = Self.collect(run, segmentSize: segmentSize, sampleOffset: sampleOffset, into: &samples)
+        HeaderMaskBatch.encrypt(samples, count: count, into: &masks, key: key)
+    }
+
+    /// Copies the samples of the packets of a run, as many as there is room for, and tells how many.
+    private static func collect(
+        _ run: Span<UInt8>, segmentSize: Int, sampleOffset: Int, into samples: inout [UInt8]
+    ) -> Int {
+        var target = samples.mutableSpan
+        var offset = 0
+        var start = sampleOffset
+        while offset < target.count, run.count - start >= CipherSuite.sampleLength {
+            target.copy(run.extracting(start..<start + CipherSuite.sampleLength), at: offset)
+            offset += CipherSuite.sampleLength
+            start += segmentSize
+        }
+        return offset / CipherSuite.sampleLength
+    }
+
+    /// The mask for a sample, when it is that of the next packet of the run or of one behind it.
+    mutating func take(for sample: Span<UInt8>) -> HeaderMask? {
+        while next < count {
+            let offset = next * CipherSuite.sampleLength
+            next += 1
+            if samples.span.extracting(offset..<offset + CipherSuite.sampleLength).isEqual(to: sample) {
+                return HeaderMask(masks.span, at: offset)
+            }
+        }
+        return nil
     }
 }

@@ -123,6 +123,11 @@ final class OneRTTKeys {
         run.removeAll()
     }
 
+    /// Makes the header protection masks of packets that arrived together, in one call to the cipher; `open` takes them.
+    func expect(_ run: Span<UInt8>, segmentSize: Int, packetNumberOffset: Int) {
+        opening?.expect(run, segmentSize: segmentSize, packetNumberOffset: packetNumberOffset)
+    }
+
     /// Opens a packet of `datagram` in place; nil when it is not authentic or too old, and then its bytes are worthless.
     ///
     /// - Parameter probeTimeout: the current PTO; the keys of a phase are kept three times as long after its end.

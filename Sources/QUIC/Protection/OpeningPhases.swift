@@ -22,6 +22,8 @@ struct OpeningPhases {
     }
 
     private let headerProtection: HeaderProtectionKey
+    /// The masks of packets that arrived together.
+    private var expected = ExpectedMasks()
     private var nextMaterial: KeyMaterial
     private var previous: Phase?
     private var current: Phase
@@ -47,6 +49,13 @@ struct OpeningPhases {
 
     /// This end began an update: what the peer sends in answer comes in the next phase.
     mutating func updateBegun() { advance() }
+
+    /// Makes the masks of packets that arrived together.
+    mutating func expect(_ run: Span<UInt8>, segmentSize: Int, packetNumberOffset: Int) {
+        expected.make(
+            for: run, segmentSize: segmentSize, sampleOffset: packetNumberOffset + HeaderProtection.sampleOffset,
+            key: headerProtection)
+    }
 
     /// An ACK frame left in a packet of the current phase.
     mutating func acknowledgementSent(largest: UInt64) {
@@ -88,9 +97,12 @@ extension OpeningPhases {
         var packet = datagram._mutatingExtracting(header.packet)
         let packetNumberOffset = header.packetNumberOffset - header.packet.lowerBound
         guard
-            let unprotected = HeaderProtection.remove(
-                from: &packet, packetNumberOffset: packetNumberOffset, key: headerProtection)
+            let sample = HeaderProtection.sampleRange(in: packet.count, packetNumberOffset: packetNumberOffset)
         else { return nil }
+        let mask =
+            expected.take(for: packet.span.extracting(sample))
+            ?? headerProtection.mask(sample: packet.span.extracting(sample))
+        let unprotected = HeaderProtection.remove(mask, from: &packet, packetNumberOffset: packetNumberOffset)
         let candidate = Candidate(
             packetNumber: PacketNumber.decode(
                 truncated: unprotected.truncatedPacketNumber, length: unprotected.packetNumberLength,

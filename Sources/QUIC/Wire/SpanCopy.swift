@@ -16,3 +16,22 @@ extension MutableSpan<UInt8> {
         }
     }
 }
+
+extension Span<UInt8> {
+    /// Whether the bytes are those of `other`; for bytes that are no secret.
+    func isEqual(to other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        let width = MemoryLayout<UInt64>.size
+        guard count >= width else { return indices.allSatisfy { self[$0] == other[$0] } }
+        // Words, the last of which may overlap the one before; every load lies inside both, as their lengths are the same.
+        var offset = 0
+        while offset < count {
+            let place = Swift.min(offset, count - width)
+            let left = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
+            let right = unsafe other.bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
+            guard left == right else { return false }
+            offset += width
+        }
+        return true
+    }
+}
