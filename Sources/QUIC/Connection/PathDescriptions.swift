@@ -50,6 +50,8 @@ public struct PathStatus: Hashable, Sendable {
     public var smoothedRTT: Interval
     /// The mean deviation of the round-trip time.
     public var rttVariation: Interval
+    /// What chooses the congestion window.
+    public var congestionControl: CongestionAlgorithm
     /// The congestion window.
     public var congestionWindow: ByteCount
     /// Bytes sent and neither acknowledged nor lost.
@@ -75,6 +77,7 @@ public struct PathStatus: Hashable, Sendable {
             }
         smoothedRTT = path.rtt.smoothed
         rttVariation = path.rtt.variation
+        congestionControl = path.congestion.algorithm
         congestionWindow = ByteCount(path.congestion.window)
         bytesInFlight = ByteCount(path.bytesInFlight)
         maximumDatagramSize = path.datagramSize

@@ -18,7 +18,7 @@ public struct TransportConfiguration: Sendable {
     /// Connection IDs of the peer that this end stores (active_connection_id_limit, at least 2).
     public var activeConnectionIDLimit = 8
     /// The congestion controller of new network paths.
-    public var congestionControl: CongestionAlgorithm = .cubic
+    public var congestionControl: CongestionAlgorithm = .standard
     /// Packets after which this end updates the keys of 1-RTT packets; nil: half of what the cipher allows (RFC 9001 §6.6).
     public var packetsPerKeyPhase: UInt64?
     /// The largest datagram that path MTU discovery tries, in bytes of UDP payload; a path may lower it.

@@ -42,7 +42,7 @@ final class NetworkPath {
 
     /// Opens the books of a new path. `ceiling` is the largest UDP payload that interface and peer accept.
     init(
-        id: NetworkPathID, local: NetworkAddress, remote: NetworkAddress, algorithm: CongestionAlgorithm = .cubic,
+        id: NetworkPathID, local: NetworkAddress, remote: NetworkAddress, algorithm: CongestionAlgorithm = .standard,
         ceiling: Int
     ) {
         self.id = id

@@ -302,9 +302,10 @@ struct LossDetector {
             _ = ledger.forget(number)
             return
         }
+        let mark = ledger[number].mark
         let packet = ledger.declareLost(number, at: now)
         if packet.kind.isAckEliciting { ackElicitingInFlight -= 1 }
-        paths[packet.path]?.books.packetLost(packet, at: now)
+        paths[packet.path]?.books.packetLost(packet, mark: mark, at: now)
         outcome.appendLost(packet)
     }
 

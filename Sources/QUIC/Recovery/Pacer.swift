@@ -45,14 +45,25 @@ struct Pacer: Equatable, Sendable {
         tokens = min(tokens, capacity)
     }
 
+    /// Follows a rate that the congestion controller chose itself.
+    mutating func adjust(bytesPerSecond: Double, datagramSize: Int, at now: Instant) {
+        fill(at: now)
+        setRate(bytesPerSecond / 1e9, datagramSize: datagramSize)
+        tokens = min(tokens, capacity)
+    }
+
     private mutating func setRate(window: Int, smoothedRTT: Interval, datagramSize: Int, phase: Phase) {
         let gain =
             switch phase {
             case .slowStart: Self.slowStartGain
             case .congestionAvoidance: Self.gain
             }
+        setRate(gain * Double(window) / Double(max(smoothedRTT.nanoseconds, 1)), datagramSize: datagramSize)
+    }
+
+    private mutating func setRate(_ rate: Double, datagramSize: Int) {
+        bytesPerNanosecond = rate
         let smallest = Double(Self.minimumBurstDatagrams.multiplyingSaturating(datagramSize))
-        bytesPerNanosecond = gain * Double(window) / Double(max(smoothedRTT.nanoseconds, 1))
         let burst = bytesPerNanosecond * Double(Self.burstInterval.nanoseconds)
         capacity = max(smallest, min(burst, Double(Self.maximumBurst)))
     }

@@ -75,7 +75,8 @@ struct PathBooks {
         // A challenge on a standby says nothing of what the path carries.
         if case .probe(mtu: nil) = packet.kind { mark.isApplicationLimited = true }
         bytesInFlight += packet.size
-        congestion.packetSent(size: packet.size, bytesInFlight: bytesInFlight, at: packet.timeSent)
+        mark.inFlight = bytesInFlight
+        congestion.packetSent(size: packet.size, bytesInFlight: bytesInFlight, mark: mark, at: packet.timeSent)
         pacer.sent(packet.size, at: packet.timeSent)
         if case .probe(mtu: let size?) = packet.kind { mtu.probeSent(size) }
         return mark
@@ -100,7 +101,10 @@ struct PathBooks {
         if let sample { recall(sample, at: now) }
         deliveryRate.acknowledgementsProcessed(minimumRTT: rtt.minimum, at: now)
         congestion.acknowledgementsProcessed(
-            rtt: rtt, sample: sample, fitting: fittingWindow, at: now)
+            rtt: rtt, sample: sample,
+            delivery: CongestionController.Delivery(
+                sample: deliveryRate.sample, bytesInFlight: bytesInFlight, fitting: fittingWindow), at: now)
+        if congestion.isHoldingBack { deliveryRate.applicationLimited(bytesInFlight: bytesInFlight) }
         adjustPacer(at: now)
     }
 
@@ -124,7 +128,7 @@ struct PathBooks {
     }
 
     /// The window to come back with: what the path has carried, not what its queue has held besides.
-    var carriedWindow: Int { min(congestion.window, fittingWindow ?? .max) }
+    var carriedWindow: Int { min(congestion.carriedWindow, fittingWindow ?? .max) }
 
     /// Enters how long a challenge took to be answered: the first thing that is known of a new path's round-trip time. The
     /// peer does not delay the answer, and without it probes would wait for the time that a path of 333 ms needs.
@@ -172,8 +176,10 @@ struct PathBooks {
         adjustPacer(at: now)
     }
 
-    /// Enters a packet that was in flight and is declared lost.
-    mutating func packetLost(_ packet: SentPacket, at now: Instant) {
+    /// Enters a packet that was in flight and is declared lost; `mark` is what was remembered with it.
+    mutating func packetLost(
+        _ packet: SentPacket, mark: RateSampler.Mark = RateSampler.Mark(), at now: Instant
+    ) {
         guard packet.kind.isInFlight else { return }
         if isLeft { return givenUp(packet) }
         removeFromFlight(packet)
@@ -185,7 +191,12 @@ struct PathBooks {
         case .ackOnly, .padded, .ackEliciting:
             lostPackets &+= 1
             mtu.packetLost(packet.size)
-            congestion.packetLost(sentAt: packet.timeSent, at: now)
+            deliveryRate.packetLost(size: packet.size)
+            congestion.packetLost(
+                sentAt: packet.timeSent,
+                CongestionController.Loss(
+                    packetNumber: packet.packetNumber, size: packet.size, mark: mark,
+                    lostSince: Int(clamping: deliveryRate.lost &- mark.lost)), at: now)
         }
     }
 
@@ -227,6 +238,9 @@ struct PathBooks {
     }
 
     private mutating func adjustPacer(at now: Instant) {
+        if let rate = congestion.pacingRate {
+            return pacer.adjust(bytesPerSecond: rate, datagramSize: mtu.currentSize, at: now)
+        }
         pacer.adjust(
             window: congestion.window, smoothedRTT: rtt.smoothed, datagramSize: mtu.currentSize,
             phase: congestion.isInSlowStart ? .slowStart : .congestionAvoidance, at: now)

@@ -17,10 +17,41 @@ struct RateSampler: Equatable, Sendable {
         var firstSentTime: Instant = .origin
         /// The application had nothing more to send than was in flight.
         var isApplicationLimited = false
+        /// Bytes declared lost when the packet left.
+        var lost: UInt64 = 0
+        /// Bytes in flight when the packet had left.
+        var inFlight = 0
+    }
+
+    /// What the newest packet of an ACK tells (draft-ietf-ccwg-bbr §4.1).
+    struct Sample: Equatable, Sendable {
+        /// The rate at which the path delivered, in bytes per second; nil over less than the shortest round trip.
+        var rate: Double?
+        /// Whether the application may have had less to send than the path carries.
+        var isApplicationLimited: Bool
+        /// Bytes that had been delivered when the packet left.
+        var priorDelivered: UInt64
+        /// Bytes delivered since.
+        var delivered: Int
+        /// Bytes that this ACK acknowledged.
+        var acknowledged: Int
+        /// Bytes in flight when the packet had left.
+        var inFlight: Int
+        /// Bytes declared lost since.
+        var lost: Int
+        /// Bytes delivered so far in all.
+        var totalDelivered: UInt64
+        /// Bytes declared lost so far in all.
+        var totalLost: UInt64
     }
 
     /// Bytes acknowledged so far.
     private(set) var delivered: UInt64 = 0
+    /// Bytes declared lost so far.
+    private(set) var lost: UInt64 = 0
+    /// What the last ACK told; nil when it acknowledged nothing here.
+    private(set) var sample: Sample?
+    private var deliveredBefore: UInt64 = 0
     /// The newest sample; nil before the first.
     private(set) var latest: BitRate?
     /// Whether the newest sample was limited by the application and may be far below what the path could carry.
@@ -81,8 +112,11 @@ struct RateSampler: Equatable, Sendable {
         }
         return Mark(
             delivered: delivered, deliveredTime: deliveredTime, firstSentTime: firstSentTime,
-            isApplicationLimited: applicationLimitedUntil != nil)
+            isApplicationLimited: applicationLimitedUntil != nil, lost: lost)
     }
+
+    /// Takes a packet that is declared lost.
+    mutating func packetLost(size: Int) { lost &+= UInt64(max(size, 0)) }
 
     /// Takes a packet that is acknowledged for the first time.
     mutating func packetAcknowledged(_ mark: Mark, size: Int, timeSent: Instant, at now: Instant) {
@@ -99,14 +133,23 @@ struct RateSampler: Equatable, Sendable {
 
     /// Makes a sample of the packets taken since the last call. One over less than the shortest round trip is noise.
     mutating func acknowledgementsProcessed(minimumRTT: Interval?, at now: Instant) {
+        sample = nil
         guard let newest = candidate else { return }
         candidate = nil
         let mark = newest.mark
+        var found = Sample(
+            rate: nil, isApplicationLimited: mark.isApplicationLimited, priorDelivered: mark.delivered,
+            delivered: Int(clamping: delivered &- mark.delivered),
+            acknowledged: Int(clamping: delivered &- deliveredBefore),
+            inFlight: mark.inFlight, lost: Int(clamping: lost &- mark.lost), totalDelivered: delivered, totalLost: lost)
+        deliveredBefore = delivered
+        defer { sample = found }
         firstSentTime = newest.timeSent
         if let limit = applicationLimitedUntil, delivered > limit { applicationLimitedUntil = nil }
         let interval = max(newest.timeSent - mark.firstSentTime, now - mark.deliveredTime)
         guard interval > .zero, interval >= minimumRTT ?? .zero, delivered > mark.delivered else { return }
         let rate = BitRate(ByteCount(delivered - mark.delivered), in: interval)
+        found.rate = Double(delivered - mark.delivered) / interval.seconds
         latest = rate
         isLatestApplicationLimited = mark.isApplicationLimited
         take(rate, at: now)

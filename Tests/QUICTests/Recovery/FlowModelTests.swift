@@ -5,7 +5,7 @@ import Testing
 
 /// One bulk flow over one bottleneck in virtual time: a rate, a drop-tail queue, a delay; the receiver acknowledges as one
 /// that was not asked to do so seldom. It drives LossDetector, NetworkPath and LossTimer as a connection does.
-private struct Flow {
+struct Flow {
     /// Size of every packet.
     static let size = 1_200
 
