@@ -23,6 +23,8 @@ public struct GatewayConfiguration: Hashable, Sendable {
     public var workers: Int?
     /// The control socket.
     public var control: String
+    /// The congestion control of what is sent to clients.
+    public var congestion: CongestionAlgorithm
     /// What users may reach.
     public var destinations: Destinations
     /// How much of everything one user and all together may have.
@@ -83,9 +85,7 @@ extension GatewayConfiguration {
             TOMLNode.parse(text, source: source), name: "", source: source,
             keys: [
                 "name", "listen", "addresses", "certificate", "key", "users", "ticket_secret", "workers", "control",
-                "destinations",
-                "limits",
-                "resumption", "metrics", "origin",
+                "congestion", "destinations", "limits", "resumption", "metrics", "origin",
             ])
         func path(_ key: String, default name: String) throws(ConfigurationError) -> String {
             let text = try root.string(key) ?? Located(name, source: source, line: 1)
@@ -107,6 +107,7 @@ extension GatewayConfiguration {
         let workers = try root.integer("workers", in: 0...GatewayConfiguration.mostWorkers)
         self.workers = workers == 0 ? nil : workers
         control = try path("control", default: surroundings.gatewayControlSocket)
+        congestion = try root.congestion("congestion") ?? .standard
         destinations = try Destinations(root)
         limits = try Limits(root)
         resumption = try Resumption(root)

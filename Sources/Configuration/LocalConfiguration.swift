@@ -18,6 +18,8 @@ public struct LocalConfiguration: Hashable, Sendable {
     public var paths: Paths
     /// How several gateways stand in for one another.
     public var failover: Failover
+    /// The congestion control of what is sent to gateways.
+    public var congestion: CongestionAlgorithm
     /// Where metrics and the status page are served; `nil` for nowhere.
     public var status: NetworkAddress?
 
@@ -108,6 +110,7 @@ extension LocalConfiguration {
         http = []
         paths = Paths()
         failover = Failover()
+        congestion = .standard
         status = nil
     }
 
@@ -120,11 +123,15 @@ extension LocalConfiguration {
     ) throws(ConfigurationError) {
         let root = try TableReader(
             TOMLNode.parse(text, source: source), name: "", source: source,
-            keys: ["gateways", "gateways_file", "control", "forward", "socks", "http", "paths", "failover", "status"])
+            keys: [
+                "gateways", "gateways_file", "control", "congestion", "forward", "socks", "http", "paths", "failover",
+                "status",
+            ])
         self.init(surroundings: surroundings)
         self.source = source
         gateways = try Self.gateways(root, surroundings, invites)
         if let path = try root.string("control") { control = try surroundings.path(path, key: "control") }
+        congestion = try root.congestion("congestion") ?? congestion
         for table in try root.tables("forward", keys: ["listen", "to"]) {
             guard let listen = try table.listenAddress("listen") else { throw Self.missingListen(table, port: 2222) }
             forwards.append(

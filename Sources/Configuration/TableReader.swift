@@ -139,6 +139,15 @@ extension TableReader {
         return value
     }
 
+    func congestion(_ key: String) throws(ConfigurationError) -> CongestionAlgorithm? {
+        guard let text = try string(key) else { return nil }
+        guard let algorithm = CongestionAlgorithm(rawValue: text.value) else {
+            let known = CongestionAlgorithm.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+            throw text.error("\(path(key)) = \"\(text.value)\" is not known; write \(known)")
+        }
+        return algorithm
+    }
+
     /// An address and port to listen on; the port may be 0 (the kernel chooses).
     func listenAddress(_ key: String) throws(ConfigurationError) -> NetworkAddress? {
         guard let text = try string(key) else { return nil }

@@ -86,7 +86,10 @@ struct GatewayStatus {
             lines.append("  draining: its tunnels have \(max(0, draining.milliseconds) / 1000) s to end")
         }
         for client in clients {
-            let path = client.paths.first.map { "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms" } ?? "-"
+            let path =
+                client.paths.first.map {
+                    "\($0.path.remote), RTT \($0.smoothedRTT.milliseconds) ms, \($0.congestionControl.rawValue)"
+                } ?? "-"
             lines.append("  \(client.user ?? "(not authenticated)"): \(path), \(client.tunnels.count) tunnels")
         }
         for replica in replicas where replica.statistics.health != .usable {

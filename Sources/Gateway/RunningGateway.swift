@@ -121,7 +121,7 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
         let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         return WorkerSetup(
             state: state, tls: try TLSContext(server: server), tokenKey: secrets.tokenKey, resetKey: secrets.resetKey,
-            workers: min(configuration.workers ?? cores, 255), log: log,
+            workers: min(configuration.workers ?? cores, 255), congestion: configuration.congestion, log: log,
             keyLog: keyLogPath.flatMap(KeyLogFile.init(path:)), reports: reports)
     }
 

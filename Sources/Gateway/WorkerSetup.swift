@@ -26,6 +26,7 @@ struct WorkerSetup: Sendable {
     let tokenKey: AddressValidationTokenKey
     let resetKey: StatelessResetKey
     let workers: Int
+    let congestion: CongestionAlgorithm
     /// Where clients reach the gateway over the other family of addresses.
     var addresses = GatewayAddresses(configured: [], listen: [], own: [])
     let log: Logger
@@ -36,6 +37,7 @@ struct WorkerSetup: Sendable {
 
     var transport: TransportConfiguration {
         var transport = TransportConfiguration.forTunnels
+        transport.congestionControl = congestion
         transport.streams.peerBidirectionalStreams = Self.tunnelsPerConnection
         return transport
     }

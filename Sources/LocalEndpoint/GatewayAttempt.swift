@@ -26,6 +26,7 @@ extension GatewayAttempt {
         let (bound, mtu) = try link.paths.firstSocket(toward: address, turn: turn)
         var transport = TransportConfiguration.forTunnels
         transport.handshakeTimeout = Self.handshakeLimit
+        transport.congestionControl = link.congestion
         // A gateway inside of a private network has its other address there, too; one on the internet sends nobody inside.
         transport.preferredAddresses = address.ip.isGlobal ? .global : .any
         // RFC 9114 §6.1: a server opens no bidirectional streams.

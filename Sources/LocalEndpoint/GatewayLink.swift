@@ -47,6 +47,8 @@ final class GatewayLink: TimerHandler {
     let resolver: Resolver
     /// What the connections know of this machine's links.
     let paths: PathContext
+    /// The congestion control of the next connections.
+    var congestion: CongestionAlgorithm
     unowned let owner: any GatewayLinkOwner
     private let keyLogFile: KeyLogFile?
     var state = State.idle
@@ -94,7 +96,7 @@ final class GatewayLink: TimerHandler {
     private var toldFailure: LinkFailure?
 
     init(
-        _ invite: Invite, paths: LocalConfiguration.Paths = .init(), on loop: EventLoop, log: Logger,
+        _ invite: Invite, _ configuration: LocalConfiguration, on loop: EventLoop, log: Logger,
         keyLog: KeyLogFile?, owner: any GatewayLinkOwner
     ) throws(SystemError) {
         self.invite = invite
@@ -104,7 +106,8 @@ final class GatewayLink: TimerHandler {
         keyLogFile = keyLog
         held = TunnelHold(Self.holdLimits, on: loop)
         resolver = try Resolver(on: loop)
-        self.paths = PathContext(paths, on: loop, log: log)
+        paths = PathContext(configuration.paths, on: loop, log: log)
+        congestion = configuration.congestion
         retryTimer = loop.addTimer(self)
         waitTimer = loop.addTimer(self)
         discardTimer = loop.addTimer(self)

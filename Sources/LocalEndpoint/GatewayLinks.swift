@@ -40,7 +40,7 @@ final class GatewayLinks: TimerHandler {
     private(set) var group: GatewayGroup
     private unowned let owner: any GatewayLinksOwner
     private let keyLog: KeyLogFile?
-    private var paths: LocalConfiguration.Paths
+    private var configuration: LocalConfiguration
     private var keeper: LoopKeeper?
     private var timer: TimerHandle?
     /// The link that new tunnels go to while it works.
@@ -64,7 +64,7 @@ final class GatewayLinks: TimerHandler {
         self.log = log
         self.keyLog = keyLog
         self.owner = owner
-        paths = configuration.paths
+        self.configuration = configuration
         group = GatewayGroup([], timings: GatewayTimings(configuration.failover), at: loop.now)
         timer = loop.addTimer(self)
         links = try configuration.gateways.distinct.map { invite throws(SystemError) in try makeLink(invite) }
@@ -73,7 +73,7 @@ final class GatewayLinks: TimerHandler {
     }
 
     private func makeLink(_ invite: Invite) throws(SystemError) -> GatewayLink {
-        let link = try GatewayLink(invite, paths: paths, on: loop, log: log, keyLog: keyLog, owner: self)
+        let link = try GatewayLink(invite, configuration, on: loop, log: log, keyLog: keyLog, owner: self)
         link.keeper = keeper
         link.wasEverEstablished = wasEverEstablished
         return link
@@ -87,7 +87,7 @@ final class GatewayLinks: TimerHandler {
 
     /// Other gateways, paths and times; what both configurations have stays as it is.
     func follow(_ configuration: LocalConfiguration) throws(SystemError) {
-        paths = configuration.paths
+        self.configuration = configuration
         group.timings = GatewayTimings(configuration.failover)
         var old = links
         var next: [GatewayLink] = []
@@ -102,7 +102,10 @@ final class GatewayLinks: TimerHandler {
         }
         guard !next.isEmpty else { return }
         links = next
-        for link in links + old { link.paths.follow(paths) }
+        for link in links + old {
+            link.paths.follow(configuration.paths)
+            link.congestion = configuration.congestion
+        }
         retired += old
         if let active, old.contains(where: { $0 === active }) { self.active = nil }
         group.replace(links.map(\.invite.gateway), at: loop.now)

@@ -12,6 +12,7 @@ public enum PathReport {
             .init("state", .string(state(status))),
             .init("rtt_ms", .number(Double(status.smoothedRTT.microseconds) / 1000)),
             .init("rtt_variation_ms", .number(Double(status.rttVariation.microseconds) / 1000)),
+            .init("congestion_control", .string(status.congestionControl.rawValue)),
             .init("congestion_window", .count(status.congestionWindow.bytes)),
             .init("bytes_in_flight", .count(status.bytesInFlight.bytes)),
             .init("datagram_size", .count(status.maximumDatagramSize)),
@@ -26,6 +27,7 @@ public enum PathReport {
         let rtt = Double(status.smoothedRTT.microseconds / 100) / 10
         return
             "\(interface.map { "\($0) " } ?? "")\(status.path.local) -> \(status.path.remote) \(state(status)), RTT \(rtt) ms, "
+            + "\(status.congestionControl.rawValue), "
             + "\(status.bytesSent) bytes out, \(status.bytesReceived) in, \(status.packetsLost) packets lost"
     }
 

@@ -24,6 +24,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.users == exampleFile("users.toml"))
         #expect(configuration.name?.description == "gateway.example.org:443")
         #expect(configuration.workers == nil)
+        #expect(configuration.congestion == .standard)
         #expect(configuration.control == "/run/godwit/gateway.sock")
         #expect(configuration.destinations.allow.map(\.value) == ["*:*"])
         #expect(configuration.destinations.deny.isEmpty)
@@ -72,6 +73,7 @@ struct GatewayConfigurationTests {
         #expect(configuration.resumption.buffer == .mebibytes(16))
         #expect(configuration.metrics == nil)
         #expect(configuration.addresses == nil)
+        #expect(configuration.congestion == .standard)
         #expect(configuration.destinations.allow.map(\.value) == ["*:*"])
     }
 
@@ -86,6 +88,7 @@ struct GatewayConfigurationTests {
             addresses = ["[2001:db8::5]:443", "203.0.113.5:4433"]
             workers = 3
             control = "${XDG_RUNTIME_DIR}/g.sock"
+            congestion = "bbr"
             [destinations]
             allow = [
               "10.0.0.0/8:22", # one
@@ -108,9 +111,10 @@ struct GatewayConfigurationTests {
         #expect(configuration.key == "/home/a/a.key")
         #expect(configuration.users == "/home/a/u.toml")
         #expect(configuration.workers == 3)
+        #expect(configuration.congestion == .bbr)
         #expect(configuration.control == "/run/user/1/g.sock")
         #expect(configuration.destinations.allow.map(\.value) == ["10.0.0.0/8:22", "a:*"])
-        #expect(configuration.destinations.allow.map(\.line) == [10, 11])
+        #expect(configuration.destinations.allow.map(\.line) == [11, 12])
         #expect(configuration.addresses?.map(\.description) == ["[2001:db8::5]:443", "203.0.113.5:4433"])
         #expect(configuration.destinations.privateNetworks)
         #expect(configuration.limits.connectionsPerUser == 1)

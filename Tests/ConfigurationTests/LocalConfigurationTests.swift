@@ -24,6 +24,7 @@ struct LocalConfigurationTests {
         #expect(configuration.http.map(\.listen.description) == ["127.0.0.1:8118"])
         #expect(configuration.paths == .init())
         #expect(configuration.failover == .init())
+        #expect(configuration.congestion == .standard)
         #expect(configuration.status == nil)
     }
 
@@ -43,6 +44,7 @@ struct LocalConfigurationTests {
             """
             gateways = ["\(Self.invite.text)"]
             control = "/x.sock"
+            congestion = "newreno"
             forward = [{ listen = "127.0.0.1:1", to = "a:2" }, { listen = "[::1]:1", to = "[::2]:3" }]
             socks = [{ listen = "0.0.0.0:1080", user = "me", password = "secret" }]
             http = [{ listen = "0.0.0.0:8118" }]
@@ -50,6 +52,7 @@ struct LocalConfigurationTests {
             failover = { give_up_after = "3s", return_after = "1m", standby = "connected" }
             status = { listen = "127.0.0.1:9434" }
             """)
+        #expect(configuration.congestion == .newReno)
         #expect(configuration.failover.giveUpAfter == .seconds(3))
         #expect(configuration.failover.returnAfter == .seconds(60))
         #expect(configuration.failover.standby == .connected)
@@ -80,6 +83,7 @@ struct LocalConfigurationTests {
             ("[[http]]\nlisten = \"127.0.0.1:1\"\npassword = \"a\"\nuser = \"a:b\"", 4, "http.user cannot be used"),
             ("[paths]\nprefer = [\"a b\"]", 2, "no interface pattern"),
             ("[paths]\nreturn_after = 3", 2, "paths.return_after is an integer"),
+            ("congestion = \"vegas\"", 1, "write \"newreno\" or \"cubic\" or \"bbr\""),
             ("[failover]\nstandby = \"hot\"", 2, "write \"ticket\" or \"connected\""),
             ("[failover]\ngive_up_after = \"0s\"", 2, "failover.give_up_after"),
             (
