@@ -6,6 +6,9 @@ let isFuzzing = Context.environment["FUZZ"] != nil
 let instrumentation: [SwiftSetting] =
     isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : []
 
+/// Whether SwiftPM has checked this package out for another one.
+let isDependency = Context.packageDirectory.contains("/checkouts/")
+
 /// Leaves Intel's multi-buffer library out where its header is installed, too: `GODWIT_WITHOUT_MULTI_BUFFER=1`.
 let acceleration: [CSetting] =
     Context.environment["GODWIT_WITHOUT_MULTI_BUFFER"] != nil ? [.define("GODWIT_WITHOUT_MULTI_BUFFER")] : []
@@ -29,9 +32,11 @@ let strict: [SwiftSetting] =
 
 /// Swift's dynamic exclusivity checks, of every access to a property of a class, are an eighth of what a packet costs.
 /// Rooms of the protocol, which every packet passes, do without them in release builds. They stay on in debug builds, in
-/// which every test runs, and under fuzzing.
+/// which every test runs, and under fuzzing; and in packages that use the libraries, where SwiftPM refuses such flags.
 let perPacket: [SwiftSetting] =
-    isFuzzing ? [] : [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+    isFuzzing || isDependency
+    ? []
+    : [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 func room(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)

@@ -7,7 +7,7 @@ import Primitives
 /// acknowledgement that comes late is recognised.
 struct SentPacketLedger {
     /// Packets that may be remembered at a time; when reached, no more packets may leave until older ones are settled.
-    /// Bounds memory to about 40 MB for a peer that acknowledges nothing.
+    /// Bounds memory to about 50 MB for a peer that acknowledges nothing.
     static let maximumPackets = 1 << 18
     /// Slots of the smallest ring, one word of the bit sets.
     static let minimumSlots = 64
