@@ -97,8 +97,8 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         if let keys { server.ticketSecret = keys.ticketSecret }
         let setup = WorkerSetup(
             state: GatewayState(GatewayState.Policy(material, configuration)), tls: try TLSContext(server: server),
-            tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: 1, log: log, keyLog: nil,
-            reports: try Mailbox<WorkerReport>())
+            tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: 1, congestion: configuration.congestion,
+            log: log, keyLog: nil, reports: try Mailbox<WorkerReport>())
         return (setup, invite)
     }
 
@@ -107,7 +107,7 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         // It knows no tunnel of the one before.
         let fresh = WorkerSetup(
             state: GatewayState(state.policy), tls: setup.tls, tokenKey: setup.tokenKey, resetKey: setup.resetKey,
-            workers: 1, log: log, keyLog: nil, reports: setup.reports)
+            workers: 1, congestion: setup.congestion, log: log, keyLog: nil, reports: setup.reports)
         gateway = try GatewayWorker(
             fresh, WorkerInheritance(sockets: [try BoundDatagramSocket(gatewayAddress)]), index: 0, on: loop)
         gateway.receive(.serve)
