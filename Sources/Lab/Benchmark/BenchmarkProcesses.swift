@@ -23,13 +23,9 @@ final class BenchmarkProcesses {
         """
 
     init() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "godwit-bench-\(ProcessInfo.processInfo.processIdentifier)")
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        self.folder = folder.path
+        folder = try ScratchFolder.make("bench")
         guardian.executableURL = URL(fileURLWithPath: "/bin/sh")
-        guardian.arguments = ["-c", Self.guardianScript, "sh", folder.path]
+        guardian.arguments = ["-c", Self.guardianScript, "sh", folder]
         guardian.standardInput = lifeline
         guardian.standardOutput = farewell
         try guardian.run()
@@ -72,6 +68,7 @@ final class BenchmarkProcesses {
         }
         return text
     }
+
     /// What is written behind the output of a program that failed.
     private static let failureMark = "the-command-failed"
 

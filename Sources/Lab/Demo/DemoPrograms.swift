@@ -18,11 +18,7 @@ final class DemoPrograms {
     private var commands: [(words: [String], process: Process)] = []
 
     init() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "godwit-demo-\(ProcessInfo.processInfo.processIdentifier)")
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        self.folder = folder.path
+        folder = try ScratchFolder.make("demo")
         guard let binary = Bundle.main.executableURL else {
             throw DemoFailure("cannot find the program's own file; start it by its full path")
         }
