@@ -20,7 +20,7 @@ final class OriginDial: TCPDialHandler, ReplicaDialHandler {
         self.session = session
     }
 
-    /// Begins. The session may hear at once that a name's replicas are all down.
+    /// Begins. The session may hear at once that a name has no replica.
     func start(resolver: Resolver, groups: OriginGroups, on loop: EventLoop) {
         guard groups.origin(destination) != nil else {
             dial = TCPDial(
@@ -28,7 +28,7 @@ final class OriginDial: TCPDialHandler, ReplicaDialHandler {
             return
         }
         let dial = ReplicaDial(
-            to: destination, .eachOnce, groups: groups, rules: rules, resolver: resolver, on: loop, handler: self)
+            to: destination, .untilRefused, groups: groups, rules: rules, resolver: resolver, on: loop, handler: self)
         replicaDial = dial
         dial.start()
     }

@@ -57,30 +57,14 @@ final class OriginGroups: Sendable {
 
     // MARK: - Connections
 
-    /// The replica for a new connection, and whether there is another one after that.
-    func choose(
-        _ name: Destination, _ need: Need, besides tried: Set<HostPort>, at now: Instant
-    ) -> (HostPort, Others)? {
-        withGroup(name) { group in
-            let replica =
-                switch need {
-                case .usable: group.choose(besides: tried, at: now)
-                case .any: group.chooseAnyway(besides: tried, at: now)
-                }
-            guard let replica else { return nil }
-            return (replica, group.hasUsable(besides: tried.union([replica])) ? .left : .none)
-        }
+    /// The replica for a new connection.
+    func choose(_ name: Destination, besides tried: Set<HostPort>, at now: Instant) -> HostPort? {
+        withGroup(name) { $0.choose(besides: tried, at: now) }
     }
 
-    /// Whether a connection to a replica that seems to be dead is better than none.
-    enum Need: Hashable {
-        case usable
-        case any
-    }
-
-    enum Others: Hashable {
-        case left
-        case none
+    /// Whether a name has a replica that is none of these.
+    func hasReplica(_ name: Destination, besides tried: Set<HostPort>) -> Bool {
+        withGroup(name) { $0.hasReplica(besides: tried) } ?? false
     }
 
     func connectionWorked(_ replica: HostPort, of name: Destination, at now: Instant) {

@@ -12,12 +12,13 @@ protocol ReplicaDialHandler: AnyObject {
 }
 
 /// Opens a TCP connection to one of the replicas behind a name, to addresses that the rules allow only: when one does not
-/// answer, the next is tried.
+/// answer, the next is tried, and when no usable one is left, those that are not: they may be there again.
 final class ReplicaDial: TCPDialHandler, TimerHandler {
     /// When to give up before the time is over.
     enum Persistence: Hashable {
-        /// When every replica has failed once: an application that has got nothing yet is told at once.
-        case eachOnce
+        /// When every replica has been tried, and has said no: an application that has got nothing yet is told at once. Those that
+        /// have said nothing are tried again.
+        case untilRefused
         /// Not at all: an application in the middle of an answer would rather wait. These have failed it just now.
         case untilTimeout(failed: [HostPort])
     }
@@ -40,7 +41,10 @@ final class ReplicaDial: TCPDialHandler, TimerHandler {
     private var handler: (any ReplicaDialHandler)?
     private var dial: TCPDial?
     private var replica: HostPort?
+    /// Not to be tried before all others.
     private var tried: Set<HostPort> = []
+    /// Not to be tried again at all.
+    private var refused: Set<HostPort> = []
     private var failure: (TunnelFailure, String)?
     private var timer: TimerHandle?
 
@@ -84,29 +88,40 @@ final class ReplicaDial: TCPDialHandler, TimerHandler {
     private func tryNext() {
         let left = deadline - loop.now
         guard left > .zero,
-            let (replica, others) = groups.choose(destination, need, besides: tried, at: loop.now)
+            let replica = groups.choose(destination, besides: tried, at: loop.now)
         else { return noneLeft() }
         self.replica = replica
         tried.insert(replica)
         dial = TCPDial(
             host: replica.host.description, port: replica.port, resolver: resolver,
-            timeout: others == .left || need == .any ? min(left, Self.patience) : left, handler: self)
+            timeout: isLast(replica) ? left : min(left, Self.patience), handler: self)
     }
 
-    /// Who waits in the middle of an answer cannot wait for checks to pass.
-    private var need: OriginGroups.Need { persistence == .eachOnce ? .usable : .any }
+    /// Whether nothing is left to be done when a replica does not answer.
+    private func isLast(_ replica: HostPort) -> Bool {
+        persistence == .untilRefused && !groups.hasReplica(destination, besides: refused.union([replica]))
+    }
 
+    /// Every replica has failed once more.
     private func noneLeft() {
-        guard case .untilTimeout(let failed) = persistence, loop.now < deadline else {
-            let handler = handler
-            let (failure, reason) = failure ?? (.destinationUnavailable, "none of its replicas works")
-            cancel()
-            handler?.dial(self, failed: failure, reason)
-            return
+        guard loop.now < deadline else { return giveUp() }
+        switch persistence {
+        case .untilRefused:
+            guard groups.hasReplica(destination, besides: refused) else { return giveUp() }
+            tried = refused
+            tryNext()
+        case .untilTimeout(let failed):
+            tried = []
+            let pause = min(Self.firstPause * (1 << Int64(min(failed.count, 10))), Self.longestPause)
+            self.pause(until: min(deadline, loop.now + pause))
         }
-        tried = []
-        let pause = min(Self.firstPause * (1 << Int64(min(failed.count, 10))), Self.longestPause)
-        self.pause(until: min(deadline, loop.now + pause))
+    }
+
+    private func giveUp() {
+        let handler = handler
+        let (failure, reason) = failure ?? (.destinationUnavailable, "it has no replica any more")
+        cancel()
+        handler?.dial(self, failed: failure, reason)
     }
 
     func timerFired(_ timer: TimerHandle, at now: Instant) { tryNext() }
@@ -141,6 +156,8 @@ final class ReplicaDial: TCPDialHandler, TimerHandler {
         } else {
             groups.connectionFailed(replica, of: destination, at: loop.now)
         }
+        // Silence says nothing about the next attempt; that takes its time too.
+        if case .timedOut = error {} else { refused.insert(replica) }
         failure = (TunnelFailure(error), "\(error)")
         tryNext()
     }

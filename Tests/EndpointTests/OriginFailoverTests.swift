@@ -162,6 +162,26 @@ struct OriginFailoverTests {
         #expect(asker.failure == .connectionRefused)
     }
 
+    @Test(
+        "a replica that is left alone is the last resort, when the usable one refuses or says nothing",
+        arguments: [true, false])
+    func lastResort(isSilent: Bool) throws {
+        let full = try FullPort()
+        let scene = try Scene(2) { if isSilent { $0.replicas[0] = full.address } }
+        if !isSilent { scene.replicas[0].die() }
+        let bench = scene.bench
+        // Left alone until long after the test.
+        let later = bench.loop.now + .seconds(3_600)
+        bench.state.origins.connectionFailed(scene.replicas[1].address, of: scene.name, at: later)
+        #expect(bench.state.origins.replicas.map(\.statistics.health) == [.usable, .ejected])
+        let program = try scene.download()
+        #expect(bench.run { scene.isWhole(program) })
+        expectRight(program, scene)
+        #expect(bench.state.origins.replicas.map(\.statistics.connections) == [0, 1])
+        // One that works is used again as any other.
+        #expect(bench.state.origins.replicas.last?.statistics.health == .usable)
+    }
+
     @Test("what the rules forbid is not dialled, and does not count against the replica")
     func prohibited() throws {
         let scene = try Scene()
@@ -188,7 +208,7 @@ struct OriginFailoverTests {
     }
 
     @Test(
-        "a replica whose checks fail is dead: downloads leave it, new tunnels avoid it, and without another one are refused"
+        "a replica whose checks fail is dead: downloads leave it, new tunnels avoid it, but use it rather than none"
     )
     func checks() throws {
         let scene = try Scene {
@@ -205,10 +225,8 @@ struct OriginFailoverTests {
         scene.replicas[1].status = "404 Not Found"
         let health = { scene.bench.state.origins.replicas.map(\.statistics.health) }
         #expect(scene.bench.run { health() == [.dead, .dead] })
-        let asker = Asker(scene.name)
-        scene.bench.links.open(asker)
-        #expect(scene.bench.run { asker.failure != nil })
-        #expect(asker.failure == .destinationUnavailable)
+        let again = try scene.download()
+        #expect(scene.bench.run { scene.body(again).count > 100_000 })
         scene.replicas[0].status = "200 OK"
         #expect(scene.bench.run { health() == [.usable, .dead] })
     }

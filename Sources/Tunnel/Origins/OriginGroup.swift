@@ -2,9 +2,9 @@ public import Primitives
 
 /// The replicas behind one name: who gets the next connection, and whom to leave alone.
 ///
-/// Connections go to the usable replica that has the fewest; where several have, to the one that stands first. Tell it what becomes
-/// of them, call `deadlineReached` at `nextDeadline`, and carry out every `nextAction` after each call. Without a usable replica there is
-/// no choice: refuse the tunnel at once.
+/// Connections go to the usable replica that has the fewest; where several have, to the one that stands first; and where none is
+/// usable, to one that is not, because it may be there again before anybody knows. Tell it what becomes of them, call
+/// `deadlineReached` at `nextDeadline`, and carry out every `nextAction` after each call.
 public struct OriginGroup: Sendable {
     /// What the group's owner is to do.
     public enum Action: Hashable, Sendable {
@@ -47,6 +47,17 @@ public struct OriginGroup: Sendable {
         /// Connections to it, those that are being opened included.
         var connections = 0
         var check: Check
+
+        /// Who has the least gets the next connection.
+        var rank: (Int, Int) {
+            let hope =
+                switch health.state {
+                case .usable: 0
+                case .ejected: 1
+                case .dead: 2
+                }
+            return (hope, connections)
+        }
     }
 
     private enum Check: Hashable, Sendable {
@@ -95,31 +106,21 @@ public struct OriginGroup: Sendable {
 // MARK: - Connections
 
 extension OriginGroup {
-    /// The replica for a new connection, which counts from now on; nil when none is usable.
+    /// The replica for a new connection, which counts from now on: a usable one, else one that is ejected, else one that is dead;
+    /// nil when none is left.
     ///
     /// `tried` are those that have failed for the same tunnel.
     public mutating func choose(besides tried: Set<HostPort> = [], at now: Instant) -> HostPort? {
         passTime(now)
-        return choose { $0.health.isUsable && !tried.contains($0.address) }
-    }
-
-    /// The replica for a connection that would rather be tried in vain than not at all: one that is not usable where `choose` finds none.
-    public mutating func chooseAnyway(besides tried: Set<HostPort> = [], at now: Instant) -> HostPort? {
-        choose(besides: tried, at: now) ?? choose { !tried.contains($0.address) }
-    }
-
-    private mutating func choose(_ isCandidate: (Replica) -> Bool) -> HostPort? {
-        let candidates = replicas.indices.filter { isCandidate(replicas[$0]) }
-        guard let index = candidates.min(by: { replicas[$0].connections < replicas[$1].connections }) else {
-            return nil
-        }
+        let candidates = replicas.indices.filter { !tried.contains(replicas[$0].address) }
+        guard let index = candidates.min(by: { replicas[$0].rank < replicas[$1].rank }) else { return nil }
         replicas[index].connections += 1
         return replicas[index].address
     }
 
-    /// Whether `choose` would find a replica.
-    public func hasUsable(besides tried: Set<HostPort> = []) -> Bool {
-        replicas.contains { $0.health.isUsable && !tried.contains($0.address) }
+    /// Whether there is a replica that is none of these.
+    public func hasReplica(besides tried: Set<HostPort>) -> Bool {
+        replicas.contains { !tried.contains($0.address) }
     }
 
     /// A connection that was chosen is up.

@@ -33,9 +33,9 @@ struct OriginHealth: Hashable, Sendable {
     enum State: Hashable, Sendable {
         /// It gets connections.
         case usable
-        /// Connections to it failed: it gets none until then.
+        /// Connections to it failed: until then it gets one only where no replica is usable.
         case ejected(until: Instant)
-        /// Checks of it failed: it gets none until checks pass.
+        /// Checks of it failed: until checks pass it gets one only where no other replica is left.
         case dead
     }
 

@@ -64,20 +64,28 @@ struct OriginGroupTests {
         #expect(bench.group.choose(besides: [a, b, c], at: bench.now) == nil)
     }
 
-    @Test("who would rather try in vain gets a replica that is not usable, but only where no other one is")
-    func anyway() {
+    @Test(
+        "the last resort is a replica that is ejected, then one that is dead, each once; connections count among equals only"
+    )
+    func lastResort() {
         var bench = Bench()
         let (a, b, c) = (bench.a, bench.b, bench.c)
-        for replica in [a, b] {
-            #expect(bench.group.choose(at: bench.now) == replica)
-            bench.group.connectionFailed(replica, at: bench.now)
+        _ = bench.run(until: .origin + .seconds(4), failing: [a])
+        bench.group.connectionFailed(b, at: bench.now)
+        #expect(bench.group.statistics.map(\.health) == [.dead, .ejected, .usable])
+        for _ in 0..<3 { #expect(bench.group.choose(at: bench.now) == c) }
+        var tried: Set<HostPort> = []
+        for replica in [c, b, a] {
+            #expect(bench.group.hasReplica(besides: tried))
+            #expect(bench.group.choose(besides: tried, at: bench.now) == replica)
+            tried.insert(replica)
         }
-        #expect(bench.group.chooseAnyway(at: bench.now) == c)
-        #expect(bench.group.choose(besides: [c], at: bench.now) == nil)
-        #expect(bench.group.chooseAnyway(besides: [c], at: bench.now) == a)
-        #expect(bench.group.chooseAnyway(besides: [a, c], at: bench.now) == b)
-        #expect(bench.group.chooseAnyway(besides: [a, b, c], at: bench.now) == nil)
-        #expect(bench.group.statistics.map(\.connections) == [1, 1, 1])
+        #expect(!bench.group.hasReplica(besides: tried))
+        #expect(bench.group.choose(besides: tried, at: bench.now) == nil)
+        #expect(bench.group.statistics.map(\.connections) == [1, 1, 4])
+        // A connection that works does not make up for checks that fail.
+        bench.group.connectionWorked(a, at: bench.now)
+        #expect(bench.group.choose(besides: [c], at: bench.now) == b)
     }
 
     @Test("a replica is there once, and a group may be empty")
@@ -86,7 +94,7 @@ struct OriginGroupTests {
         let twice = OriginGroup([bench.a, bench.a], at: bench.now)
         #expect(twice.statistics.map(\.replica) == [bench.a])
         var empty = OriginGroup([], at: bench.now)
-        #expect(empty.choose(at: bench.now) == nil && empty.nextDeadline == nil)
+        #expect(empty.choose(at: bench.now) == nil && !empty.hasReplica(besides: []) && empty.nextDeadline == nil)
         empty.checkPassed(bench.a, at: bench.now)
         empty.connectionFailed(bench.a, at: bench.now)
         #expect(empty.nextAction() == nil)
@@ -146,7 +154,7 @@ struct OriginGroupTests {
             bench.group.connectionFailed(bench.a, at: bench.now)
             #expect(bench.health(bench.a) == .ejected)
             let end = bench.now + .seconds(seconds)
-            #expect(bench.group.choose(besides: [bench.b, bench.c], at: end - .nanoseconds(1)) == nil)
+            #expect(bench.group.choose(besides: [bench.c], at: end - .nanoseconds(1)) == bench.b)
             #expect(bench.group.nextDeadline == end)
             bench.now = end
             bench.group.deadlineReached(at: end)
@@ -167,7 +175,8 @@ struct OriginGroupTests {
         #expect(bench.group.choose(at: bench.now) == c)
         _ = bench.run(until: .origin + .seconds(6), failing: [a, b, c])
         #expect(bench.group.statistics.map(\.health) == [.dead, .dead, .dead])
-        #expect(bench.group.choose(at: bench.now) == nil)
+        // Dead as it is.
+        #expect(bench.group.choose(at: bench.now) == a)
     }
 
     @Test("checks bring a replica back before its time")
