@@ -59,7 +59,7 @@ public final class OriginPassage {
     }
 
     /// A failure after which no byte has come yet.
-    struct Gap {
+    struct Gap: Sendable {
         var from: HostPort
         var cause: OriginFailure
         var offset: UInt64?
@@ -131,8 +131,12 @@ public final class OriginPassage {
         let stage: Stage
         let mapper: StreamMapper?
         let isExchanged: Bool
+        let isCounted: Bool
         let outbound: [UInt8]
         let hasFinished: Bool
+        let gap: Gap?
+        let failedOrigins: [HostPort]
+        let latest: Instant
     }
 
     /// Puts a passage of another loop before the side that came with it.
@@ -147,9 +151,12 @@ public final class OriginPassage {
         stage = remains.stage
         mapper = remains.mapper
         isExchanged = remains.isExchanged
+        isCounted = remains.isCounted
         outbound = PendingBytes(remains.outbound)
         hasFinished = remains.hasFinished
-        latest = loop.now
+        gap = remains.gap
+        failedOrigins = remains.failedOrigins
+        latest = remains.latest
         waitingSince = loop.now
         side.passage = self
         if !outbound.isEmpty { wake() }
@@ -302,7 +309,8 @@ extension OriginPassage: SidePassage {
         owner?.passageClosed(self)
         return Remains(
             destination: destination, name: name, origin: origin, stallLimit: stallLimit, stage: stage, mapper: mapper,
-            isExchanged: isExchanged, outbound: outbound.remaining, hasFinished: hasFinished)
+            isExchanged: isExchanged, isCounted: isCounted, outbound: outbound.remaining, hasFinished: hasFinished,
+            gap: gap, failedOrigins: failedOrigins, latest: latest)
     }
 
     func sideClosed() {

@@ -28,11 +28,12 @@ final class Bench: GatewayLinksOwner, TimerHandler {
     let invite: Invite
     private let setup: WorkerSetup
     private var ownedLinks: GatewayLinks?
+    private var post: WorkerPost?
     private(set) var establishedCount = 0
     private(set) var firstFailure: LinkFailure?
     private(set) var refusals: [LinkFailure] = []
 
-    init(invites: (Invite) throws -> [Invite] = { [$0] }) throws {
+    init(workers: Int = 1, invites: (Invite) throws -> [Invite] = { [$0] }) throws {
         loop = try EventLoop()
         folder = makeFolder()
         log = Logger("test", options: LogOptions(level: .critical), unixMilliseconds: { 0 })
@@ -40,7 +41,7 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         gatewayAddress = bound.localAddress
         let other = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv6), port: 0))
         gatewayAddress6 = other.localAddress
-        var (setup, invite) = try Self.gateway(at: gatewayAddress, in: folder, log: log)
+        var (setup, invite) = try Self.gateway(at: gatewayAddress, in: folder, log: log, workers: workers)
         setup.addresses = GatewayAddresses(
             configured: [bound.localAddress, other.localAddress], listen: [], own: [])
         self.invite = invite
@@ -51,7 +52,10 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         ownedLinks = try makeLinks(try invites(invite))
     }
 
-    deinit { Self.removeFiles(in: folder) }
+    deinit {
+        post?.close()
+        Self.removeFiles(in: folder)
+    }
 
     fileprivate static func removeFiles(in folder: String) {
         for name in ["gateway.toml", "gateway.key", "gateway.crt", "users.toml", "control"] {
@@ -80,7 +84,7 @@ final class Bench: GatewayLinksOwner, TimerHandler {
     }
 
     fileprivate static func gateway(
-        at address: NetworkAddress, in folder: String, log: Logger, keys: GatewayKeys? = nil
+        at address: NetworkAddress, in folder: String, log: Logger, keys: GatewayKeys? = nil, workers: Int = 1
     ) throws -> (WorkerSetup, Invite) {
         let files = GatewaySetup(
             folder: folder, name: HostPort(.address(address.ip), port: address.port), listen: [address], user: "me",
@@ -97,8 +101,8 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         if let keys { server.ticketSecret = keys.ticketSecret }
         let setup = WorkerSetup(
             state: GatewayState(GatewayState.Policy(material, configuration)), tls: try TLSContext(server: server),
-            tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: 1, congestion: configuration.congestion,
-            log: log, keyLog: nil, reports: try Mailbox<WorkerReport>())
+            tokenKey: secrets.tokenKey, resetKey: secrets.resetKey, workers: workers,
+            congestion: configuration.congestion, log: log, keyLog: nil, reports: try Mailbox<WorkerReport>())
         return (setup, invite)
     }
 
@@ -111,6 +115,18 @@ final class Bench: GatewayLinksOwner, TimerHandler {
         gateway = try GatewayWorker(
             fresh, WorkerInheritance(sockets: [try BoundDatagramSocket(gatewayAddress)]), index: 0, on: loop)
         gateway.receive(.serve)
+    }
+
+    /// The gateway's second worker, which clients are with from now on; the first one keeps what it has.
+    func secondWorker() throws -> GatewayWorker {
+        gateway.fallSilent()
+        let inheritance = WorkerInheritance(sockets: [try BoundDatagramSocket(gatewayAddress)])
+        let worker = try GatewayWorker(setup, inheritance, index: 1, on: loop)
+        let post = try WorkerPost([gateway, worker], on: loop)
+        self.post = post
+        state.directory.publish(post.handles)
+        worker.receive(.serve)
+        return worker
     }
 
     /// Another gateway of the same machine, with users and a key of its own.

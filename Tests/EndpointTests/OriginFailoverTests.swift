@@ -23,9 +23,9 @@ struct OriginFailoverTests {
         private static let content = (0..<100_000).flatMap { number in [0, 8, 16].map { UInt8(number >> $0 & 0xff) } }
 
         init(
-            _ count: Int = 2, _ change: (inout GatewayConfiguration.Origin) -> Void = { _ in }
+            _ count: Int = 2, workers: Int = 1, _ change: (inout GatewayConfiguration.Origin) -> Void = { _ in }
         ) throws {
-            bench = try Bench()
+            bench = try Bench(workers: workers)
             let content = Self.content
             self.content = content
             let loop = bench.loop
@@ -250,6 +250,65 @@ struct OriginFailoverTests {
         expectRight(program, scene)
         #expect(!program.isBroken)
         #expect(bench.gateway.counters.failovers == 1)
+    }
+
+    /// How a tunnel comes to another worker.
+    enum Move: CaseIterable {
+        /// The first one has lost its client's connection, and holds it.
+        case held
+        /// The first one knows nothing yet: for all it knows the client is there.
+        case carried
+    }
+
+    /// What the tunnel's passage is at then.
+    enum Situation: CaseIterable {
+        /// The answer is the first replica's.
+        case untouched
+        /// A second replica has taken over.
+        case continued
+        /// The second one has been asked for the rest, and has said nothing yet.
+        case unanswered
+    }
+
+    @Test(
+        "a tunnel that another worker goes on with is followed there: its replica dies, and the download is whole",
+        arguments: Move.allCases, Situation.allCases)
+    func moved(move: Move, situation: Situation) throws {
+        let scene = try Scene(3, workers: 2)
+        let bench = scene.bench
+        let used = situation == .untouched ? 0 : 1
+        if situation != .untouched { scene.replicas[0].death = (after: 40_000, .reset) }
+        scene.replicas[used].death = (after: situation == .unanswered ? 0 : 150_000, .silence)
+        let program = try scene.download()
+        if situation == .unanswered {
+            #expect(bench.run { scene.replicas[used].requests.count == 1 })
+        } else {
+            #expect(bench.run { scene.body(program).count > 140_000 })
+        }
+        if move == .held {
+            bench.link.replace(LocalLinkTests.withWrongPin(bench.invite))
+            bench.gateway.close(.restart)
+            #expect(bench.run { bench.gateway.held.count == 1 })
+        }
+        let worker = try bench.secondWorker()
+        // Whatever the client says is answered with a reset where its connection is not known.
+        let echo = try bench.echo()
+        if move == .carried { bench.links.open(Asker(echo.destination)) }
+        bench.link.replace(bench.invite)
+        #expect(bench.run { worker.counters.tunnelsResumed == 1 })
+        #expect(bench.gateway.held.count == 0 && bench.gateway.carriers.isEmpty)
+        #expect(scene.body(program).count < 200_000 && !scene.isWhole(program))
+        for replica in scene.replicas[...used] { replica.die() }
+        #expect(bench.run { scene.isWhole(program) })
+        expectRight(program, scene)
+        #expect(!program.isBroken)
+        #expect(bench.gateway.counters.failovers == (situation == .continued ? 1 : 0))
+        #expect(worker.counters.failovers == 1)
+        let failover = try #require(worker.origins.reports.first?.failover)
+        #expect(failover.from == scene.replicas[situation == .continued ? 1 : 0].address)
+        #expect(failover.to == scene.replicas[used + 1].address)
+        try program.stream?.shutdownWrite()
+        #expect(bench.run { bench.state.origins.replicas.allSatisfy { $0.statistics.connections == 0 } })
     }
 
     @Test("what is not HTTP ends as it always did when its replica dies")
