@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,12 +18,24 @@ static _Thread_local int messages_left = -1;
 static _Thread_local int segmentation_error = 0;
 static _Thread_local int refused_accepts = 0;
 static _Thread_local int accept_error = 0;
+static _Thread_local int registrations = 0;
 
 void faults_limit_sends(int messages) { messages_left = messages; }
 void faults_refuse_segmentation(int error) { segmentation_error = error; }
 void faults_refuse_accepts(int count, int error) {
     refused_accepts = count;
     accept_error = error;
+}
+
+int faults_take_registrations(void) {
+    int taken = registrations;
+    registrations = 0;
+    return taken;
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
+    registrations++;
+    return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
 // The error that a message is to fail with, or 0. Counts the message when it is let through.

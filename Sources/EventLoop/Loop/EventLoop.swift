@@ -25,7 +25,9 @@ public protocol SuspensionHandler: AnyObject {
 ///
 /// It belongs to the thread that created it; the only way in from another thread is a `Mailbox`. One wake-up is one *turn*:
 ///
-///     wait ─► read the clock ─► ready descriptors, messages ─► due timers ─► turn handlers ─► arm the next timer ─► wait
+///     wait ─► read the clock ─► ready descriptors, messages ─► due timers ─► turn handlers
+///       ▲                                                                          ▼
+///       └─────── arm the next timer ◄─── register what descriptors are watched for ┘
 ///
 /// The timers of the whole loop stand in one heap behind a single timer of libevent.
 @safe
@@ -47,13 +49,15 @@ public final class EventLoop {
     private var pause: Interval?
     /// Descriptors that the system cannot wait for, such as regular files: they are always ready.
     private var alwaysReady: [FileDescriptorEvents] = []
+    /// Descriptors whose interest has changed in this turn.
+    private var registrations: [FileDescriptorEvents] = []
 
     // Set once in init, when there is a `self` to hand to libevent.
     private var wakeTimer: OpaquePointer?
     private var turnEnd: OpaquePointer?
     /// When `wakeTimer` will fire. It may be earlier than needed: moving deadlines later costs nothing until then.
     private var armedFor: Instant?
-    private var isInTurn = false
+    private(set) var isInTurn = false
     private var isStopping = false
     private var wantsTurnSoon = false
 
@@ -178,6 +182,8 @@ public final class EventLoop {
             timerHandlers[Int(timer.slot)]?.timerFired(timer, at: now)
         }
         for handler in turnHandlers { handler.turnEnded(at: now) }
+        for descriptor in registrations { descriptor.register() }
+        registrations.removeAll(keepingCapacity: true)
         isInTurn = false
         if isStopping {
             unsafe gw_base_stop(base)
@@ -197,7 +203,12 @@ public final class EventLoop {
         armedFor = now + wait
     }
 
-    // MARK: Descriptors that cannot be waited for
+    // MARK: Descriptors
+
+    /// Has a descriptor registered when this turn ends.
+    func addRegistration(_ descriptor: FileDescriptorEvents) { registrations.append(descriptor) }
+
+    // Those that cannot be waited for.
 
     func addAlwaysReady(_ descriptor: FileDescriptorEvents) {
         if !alwaysReady.contains(where: { $0 === descriptor }) { alwaysReady.append(descriptor) }

@@ -25,7 +25,8 @@ public struct DescriptorInterest: OptionSet, Sendable {
     public static let hangUp = DescriptorInterest(rawValue: 4)
 }
 
-/// The readiness of one descriptor: interest is switched without allocation, each switch one system call at most.
+/// The readiness of one descriptor: interest is switched without allocation, and the system hears of what has become of it when
+/// the turn ends. What is wanted and not wanted again within a turn costs nothing.
 ///
 /// Watching keeps the handler alive until `cancel`. A descriptor that the system cannot wait for (a regular file) is
 /// reported as ready in every turn. The descriptor itself stays its owner's.
@@ -43,6 +44,10 @@ public final class FileDescriptorEvents {
     private var writeEvent: OpaquePointer?
     private var hangUpEvent: OpaquePointer?
     private var isAlwaysReady = false
+    /// What the system watches it for.
+    private var registered: DescriptorInterest = []
+    /// Whether the loop will ask what is to be registered.
+    private var isAwaited = false
 
     /// Prepares to watch `descriptor`; nothing is watched until `watch`.
     public init(_ descriptor: Int32, on loop: EventLoop, handler: any FileDescriptorHandler) {
@@ -60,16 +65,27 @@ public final class FileDescriptorEvents {
     /// Watches for exactly `wanted` from now on.
     public func watch(_ wanted: DescriptorInterest) {
         guard wanted != interest, handler != nil else { return }
-        let before = interest
         interest = wanted
-        guard !isAlwaysReady else { return }
+        awaitRegistration()
+    }
+
+    private func awaitRegistration() {
+        guard !isAwaited else { return }
+        isAwaited = loop.isInTurn
+        if isAwaited { loop.addRegistration(self) } else { register() }
+    }
+
+    /// Tells the system what is watched for: outside of a turn at once, within one when it ends.
+    func register() {
+        isAwaited = false
+        let before = registered
+        guard before != interest, !isAlwaysReady else { return }
+        registered = interest
         // Edge-triggered and level-triggered events of one descriptor do not mix: hang-up goes first and comes last.
-        let watchedHangUp = before == .hangUp
-        let watchesHangUp = wanted == .hangUp
-        if watchedHangUp { unsafe remove(hangUpEvent) }
-        switchReading(from: before, to: wanted)
-        switchWriting(from: before, to: wanted)
-        if watchesHangUp { addHangUp() }
+        if before == .hangUp { unsafe remove(hangUpEvent) }
+        switchReading(from: before, to: interest)
+        switchWriting(from: before, to: interest)
+        if interest == .hangUp { addHangUp() }
     }
 
     /// Adds to what is watched for.
@@ -80,8 +96,10 @@ public final class FileDescriptorEvents {
 
     /// Ends the watching for good and lets go of the handler. To be called before the descriptor is closed.
     public func cancel() {
-        watch([])
         handler = nil
+        interest = []
+        // The system may watch what another process has a copy of for as long as that one keeps it.
+        register()
         if isAlwaysReady { loop.removeAlwaysReady(self) }
     }
 
@@ -132,18 +150,26 @@ public final class FileDescriptorEvents {
         if interest.contains(.write) { handler?.descriptorWritable() }
     }
 
+    // The system may tell what is no longer wanted in this turn.
+
     fileprivate func readReady() {
         loop.enterTurn()
-        handler?.descriptorReadable()
+        if interest.contains(.read) { handler?.descriptorReadable() }
     }
 
     fileprivate func writeReady() {
         loop.enterTurn()
-        handler?.descriptorWritable()
+        if interest.contains(.write) { handler?.descriptorWritable() }
     }
 
     fileprivate func hangUpReady() {
         loop.enterTurn()
+        guard interest == .hangUp else {
+            // An edge is told once: whoever wants it again after all is to hear of it again.
+            unsafe remove(hangUpEvent)
+            registered = []
+            return awaitRegistration()
+        }
         if gw_has_hung_up(descriptor) == 1 { handler?.descriptorHungUp() }
     }
 }

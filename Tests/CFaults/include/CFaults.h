@@ -1,4 +1,4 @@
-// Faults of the kernel that cannot be provoked on loopback, for the calling thread only.
+// Faults of the kernel that cannot be provoked on loopback, and what it was asked for, for the calling thread only.
 //
 // Linked into the tests, these functions take the place of the C library's; without a fault they make the system call.
 #ifndef GODWIT_CFAULTS_H
@@ -10,6 +10,8 @@ void faults_limit_sends(int messages);
 void faults_refuse_segmentation(int error);
 /// The next `count` accepts fail with `error`.
 void faults_refuse_accepts(int count, int error);
+/// How often `epoll_ctl` was called since this was last asked.
+int faults_take_registrations(void);
 
 /// Runs `body` on a thread of its own in a new network namespace, which has a loopback that is down and nothing else,
 /// and waits for its end. Returns 0, or an errno where the system refuses.
