@@ -104,7 +104,6 @@ public final class Resolver {
 
     /// Asks for the addresses of a name, both families at once.
     public func resolve(_ name: String, handler: any ResolutionHandler) -> Resolution {
-        refresh()
         let resolution = Resolution(name, resolver: self, handler: handler)
         resolutions[ObjectIdentifier(resolution)] = resolution
         resolution.start(known: knownAnswer(name))
@@ -121,6 +120,7 @@ public final class Resolver {
     /// What can be told without asking a server; `nil`: ask.
     private func knownAnswer(_ name: String) -> Result<[IPAddress], ResolutionError>? {
         if let address = IPAddress(name) { return .success([address]) }
+        refresh()
         guard Self.isHostName(name) else { return .failure(.invalidName(name)) }
         if let addresses = hosts[name] { return .success(addresses) }
         return unsafe gw_dns_server_count(base) == 0 ? .failure(.noNameServer(name)) : nil
