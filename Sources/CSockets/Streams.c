@@ -73,6 +73,13 @@ int gw_tcp_connect(const gw_address *remote) {
     return fd;
 }
 
+int gw_tcp_connected(int fd, const gw_address *remote) {
+    struct sockaddr_storage address;
+    socklen_t length = gw_to_sockaddr(remote, &address);
+    if (connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EISCONN) return 1;
+    return errno == EALREADY || errno == EINPROGRESS || errno == EINTR ? 0 : -errno;
+}
+
 int gw_accept(int fd, gw_address *peer) {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;

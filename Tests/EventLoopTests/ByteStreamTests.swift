@@ -124,13 +124,29 @@ struct ByteStreamTests {
         let pair = try StreamPair(family)
         defer { pair.close() }
         for stream in [pair.near, pair.far] {
-            let descriptor = try #require(stream.socketDescriptor)
-            var value: Int32 = 0
-            var size = socklen_t(MemoryLayout<Int32>.size)
-            // The pointers are used during the call only.
-            #expect(unsafe getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &value, &size) == 0)
-            #expect(value != 0)
+            #expect(option(TCP_NODELAY, Int32(IPPROTO_TCP), of: stream) != 0)
         }
+    }
+
+    @Test("whether it was dialled or accepted, a silent peer is asked and the death of the process is a reset")
+    func tuned() throws {
+        let pair = try StreamPair()
+        defer { pair.close() }
+        for stream in [pair.near, pair.far] {
+            #expect(option(SO_KEEPALIVE, SOL_SOCKET, of: stream) != 0)
+            #expect(option(TCP_KEEPIDLE, Int32(IPPROTO_TCP), of: stream) == 60)
+            // The first of the two numbers of SO_LINGER says whether it is on; the time is none.
+            #expect(option(SO_LINGER, SOL_SOCKET, of: stream) != 0)
+        }
+    }
+
+    /// An option of a stream's socket; nil when the system does not tell.
+    private func option(_ name: Int32, _ level: Int32, of stream: ByteStream) -> Int32? {
+        guard let descriptor = stream.socketDescriptor else { return nil }
+        var values: [Int32] = [0, 0]
+        var size = socklen_t(2 * MemoryLayout<Int32>.size)
+        // The pointers are used during the call only.
+        return unsafe getsockopt(descriptor, level, name, &values, &size) == 0 ? values[0] : nil
     }
 
     @Test("an abort is a reset for the reader, after what was sent before")

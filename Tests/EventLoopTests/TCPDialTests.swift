@@ -67,6 +67,29 @@ struct TCPDialTests {
         }
     }
 
+    @Test("a connection within this machine is there at once, and so is its refusal")
+    func atOnce() throws {
+        let fixture = try Fixture([])
+        defer { fixture.close() }
+        let address = try #require(fixture.listener.localAddress)
+        let recorder = ConnectRecorder()
+        let beginning = try TCPConnectAttempt.begin(to: address, on: fixture.loop, handler: recorder)
+        guard case .connected(let stream) = beginning else {
+            Issue.record("the attempt is under way")
+            return
+        }
+        defer { stream.close() }
+        #expect(stream.remoteAddress == address)
+        #expect(fixture.loop.run { fixture.accepting.accepted.count == 1 })
+        fixture.listener.close()
+        do throws(SystemError) {
+            _ = try TCPConnectAttempt.begin(to: address, on: fixture.loop, handler: recorder)
+            Issue.record("nothing listens there")
+        } catch {
+            #expect(error.code == ECONNREFUSED && error.subject == .address(address))
+        }
+    }
+
     @Test("a name becomes a connection to the first address that answers")
     func connects() throws {
         // Nothing listens on ::1 at this port: its refusal starts the next attempt.

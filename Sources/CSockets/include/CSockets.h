@@ -56,6 +56,8 @@ int gw_notifier_wait(int fd);
 int gw_tcp_listen(const gw_address *local, int backlog);
 /// A socket whose connect has been started; its outcome is known once it is writable.
 int gw_tcp_connect(const gw_address *remote);
+/// Whether a connect that was started has come about: 1, 0 when it is under way, or why it has failed.
+int gw_tcp_connected(int fd, const gw_address *remote);
 /// Accepts one connection, non-blocking; `peer` may get family 0.
 int gw_accept(int fd, gw_address *peer);
 /// TCP_NODELAY, keep-alive probes after `idle_seconds`, and a reset for the peer should the process die before it closes.

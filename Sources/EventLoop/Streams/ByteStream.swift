@@ -78,7 +78,7 @@ public final class ByteStream: FileDescriptorHandler {
     /// Seconds of silence after which a TCP peer is asked whether it is still there.
     static let keepAliveIdle: Int32 = 60
 
-    /// Takes over a connected, non-blocking socket. Nothing is read before `isReading` is set.
+    /// Takes over a connected, non-blocking socket, which is tuned if it is one of TCP. Nothing is read before `isReading` is set.
     init(socket: Int32, kind: Kind, remoteAddress: NetworkAddress?, on loop: EventLoop) {
         self.kind = kind
         self.remoteAddress = remoteAddress
@@ -86,11 +86,19 @@ public final class ByteStream: FileDescriptorHandler {
         writeDescriptor = socket
         isSocket = true
         savedFlags = nil
-        if kind == .tcp { gw_tcp_tune(socket, Self.keepAliveIdle) }
         let events = FileDescriptorEvents(socket, on: loop, handler: self)
         readEvents = events
         writeEvents = events
     }
+
+    /// Takes over a socket that has connected. Nothing is read before `isReading` is set.
+    convenience init(dialled socket: Int32, to remoteAddress: NetworkAddress, on loop: EventLoop) {
+        Self.tune(socket)
+        self.init(socket: socket, kind: .tcp, remoteAddress: remoteAddress, on: loop)
+    }
+
+    /// Sets what every TCP connection has: of a listening socket, all that it accepts.
+    static func tune(_ socket: Int32) { gw_tcp_tune(socket, keepAliveIdle) }
 
     /// Takes over descriptors of the process, such as 0 and 1: made non-blocking now, given back as they were and closed
     /// by `close`. Nothing is read before `isReading` is set.
@@ -130,6 +138,7 @@ public final class ByteStream: FileDescriptorHandler {
         var address = gw_address.none
         // The pointer is used during the call only.
         let result = unsafe gw_peer_address(descriptor, &address)
+        Self.tune(descriptor)
         self.init(
             socket: descriptor, kind: .tcp, remoteAddress: result >= 0 ? address.networkAddress : nil, on: loop)
         self.hasFinishedWriting = hasFinishedWriting

@@ -83,6 +83,8 @@ public final class StreamListener: FileDescriptorHandler, TimerHandler {
         self.path = path
         self.loop = loop
         self.handler = handler
+        // Linux hands these options on to every connection that is accepted (tcp(7), socket(7)).
+        if path == nil { ByteStream.tune(descriptor) }
         let events = FileDescriptorEvents(descriptor, on: loop, handler: self)
         events.watch(.read)
         self.events = events

@@ -19,13 +19,44 @@ public final class TCPConnectAttempt: FileDescriptorHandler {
     private var handler: (any TCPConnectAttemptHandler)?
     private var events: FileDescriptorEvents?
 
-    /// Starts to connect. Errors that are known at once, such as a missing route, are thrown.
-    public init(
+    /// How a connection begins.
+    public enum Beginning {
+        /// It is there already, as one within this machine is; the caller owns the stream, which nobody reads yet.
+        case connected(ByteStream)
+        /// The handler will hear of it.
+        case underWay(TCPConnectAttempt)
+    }
+
+    /// Starts to connect, and asks once whether that was all. Errors that are known at once, such as a missing route, are thrown.
+    public static func begin(
+        to address: NetworkAddress, on loop: EventLoop, handler: any TCPConnectAttemptHandler
+    ) throws(SystemError) -> Beginning {
+        var remote = gw_address(address)
+        // The pointers are used during the calls only.
+        let descriptor = try check(unsafe gw_tcp_connect(&remote), .connect, .address(address))
+        switch unsafe gw_tcp_connected(descriptor, &remote) {
+        case 0: return .underWay(TCPConnectAttempt(descriptor, to: address, on: loop, handler: handler))
+        case 1: return .connected(ByteStream(dialled: descriptor, to: address, on: loop))
+        case let result:
+            gw_close(descriptor)
+            throw SystemError(.connect, .address(address), code: -result)
+        }
+    }
+
+    /// Starts to connect; the handler hears of the outcome. Errors that are known at once, such as a missing route, are thrown.
+    public convenience init(
         to address: NetworkAddress, on loop: EventLoop, handler: any TCPConnectAttemptHandler
     ) throws(SystemError) {
         var remote = gw_address(address)
         // The pointer is used during the call only.
-        descriptor = try check(unsafe gw_tcp_connect(&remote), .connect, .address(address))
+        let descriptor = try check(unsafe gw_tcp_connect(&remote), .connect, .address(address))
+        self.init(descriptor, to: address, on: loop, handler: handler)
+    }
+
+    private init(
+        _ descriptor: Int32, to address: NetworkAddress, on loop: EventLoop, handler: any TCPConnectAttemptHandler
+    ) {
+        self.descriptor = descriptor
         remoteAddress = address
         self.loop = loop
         self.handler = handler
@@ -58,8 +89,7 @@ public final class TCPConnectAttempt: FileDescriptorHandler {
             return handler.attempt(
                 self, failed: SystemError(.connect, .address(remoteAddress), code: code))
         }
-        handler.attempt(
-            self, connected: ByteStream(socket: descriptor, kind: .tcp, remoteAddress: remoteAddress, on: loop))
+        handler.attempt(self, connected: ByteStream(dialled: descriptor, to: remoteAddress, on: loop))
     }
 
     /// Not watched.

@@ -130,11 +130,19 @@ public final class TCPDial {
 
     private func connect(_ id: HappyEyeballs.AttemptID, to address: NetworkAddress) {
         do throws(SystemError) {
-            attempts[id] = try TCPConnectAttempt(to: address, on: loop, handler: self)
+            switch try TCPConnectAttempt.begin(to: address, on: loop, handler: self) {
+            case .underWay(let attempt): attempts[id] = attempt
+            case .connected(let stream): succeeded(id, stream)
+            }
         } catch {
             attemptErrors.append(error)
             race.attemptFailed(id, at: loop.now)
         }
+    }
+
+    private func succeeded(_ id: HappyEyeballs.AttemptID, _ stream: ByteStream) {
+        connected = stream
+        race.attemptSucceeded(id)
     }
 
     private func succeed() {
@@ -194,8 +202,7 @@ extension TCPDial: TCPConnectAttemptHandler {
     public func attempt(_ attempt: TCPConnectAttempt, connected stream: ByteStream) {
         guard let id = attempts.first(where: { $0.value === attempt })?.key else { return stream.close() }
         attempts[id] = nil
-        connected = stream
-        race.attemptSucceeded(id)
+        succeeded(id, stream)
         drain()
     }
 
