@@ -22,5 +22,12 @@ final class FullPort {
         address = HostPort(.address(.loopback(.ipv4)), port: local.port)
     }
 
+    /// Lets the next attempt succeed.
+    func makeRoom() {
+        var peer = gw_address()
+        // The pointer is used during the call only.
+        gw_close(unsafe gw_accept(listener, &peer))
+    }
+
     deinit { for descriptor in [waiting, listener] { gw_close(descriptor) } }
 }

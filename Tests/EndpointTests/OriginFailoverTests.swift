@@ -182,6 +182,17 @@ struct OriginFailoverTests {
         #expect(bench.state.origins.replicas.last?.statistics.health == .usable)
     }
 
+    @Test("replicas that say nothing are tried in turn, and not given up at the first attempt")
+    func silent() throws {
+        let ports = try [FullPort(), FullPort()]
+        let scene = try Scene { $0.replicas = ports.map(\.address) }
+        let asker = Asker(scene.name)
+        scene.bench.links.open(asker)
+        #expect(scene.bench.run { scene.bench.state.origins.replicas.map(\.statistics.connections) == [0, 1] })
+        ports[0].makeRoom()
+        #expect(scene.bench.run { asker.isOpened })
+    }
+
     @Test("what the rules forbid is not dialled, and does not count against the replica")
     func prohibited() throws {
         let scene = try Scene()
