@@ -322,6 +322,33 @@ struct OriginFailoverTests {
         #expect(bench.run { bench.state.origins.replicas.allSatisfy { $0.statistics.connections == 0 } })
     }
 
+    @Test(
+        "a tunnel between two replicas stays with its worker until it has one again, and the client asks for it until then"
+    )
+    func movedBetween() throws {
+        let scene = try Scene(workers: 2)
+        let bench = scene.bench
+        let other = try #require(scene.replicas[1].listener?.localAddress)
+        scene.replicas[1].die()
+        scene.replicas[0].death = (after: 150_000, .silence)
+        let program = try scene.download()
+        #expect(bench.run { scene.body(program).count > 140_000 })
+        bench.link.replace(LocalLinkTests.withWrongPin(bench.invite))
+        bench.gateway.close(.restart)
+        #expect(bench.run { bench.gateway.held.count == 1 })
+        scene.replicas[0].die()
+        #expect(bench.run { bench.gateway.held.all.first?.side?.isBetweenOrigins == true })
+        let worker = try bench.secondWorker()
+        bench.link.replace(bench.invite)
+        #expect(bench.run { worker.counters.resumptionsRefused > 0 })
+        #expect(bench.gateway.held.count == 1)
+        let back = try ReplicaServer(scene.content, at: other, on: bench.loop)
+        #expect(bench.run { scene.isWhole(program) })
+        expectRight(program, scene)
+        #expect(!program.isBroken && back.requests.count == 1)
+        #expect(worker.counters.tunnelsResumed == 1)
+    }
+
     @Test("what is not HTTP ends as it always did when its replica dies")
     func opaque() throws {
         let scene = try Scene()

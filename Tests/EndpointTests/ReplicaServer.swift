@@ -41,9 +41,9 @@ final class ReplicaServer: StreamListenerHandler, ByteStreamHandler {
     private(set) var listener: StreamListener?
     private var exchanges: [Exchange] = []
 
-    init(_ content: [UInt8], on loop: EventLoop) throws {
+    init(_ content: [UInt8], at address: NetworkAddress = .anyLoopbackPort, on loop: EventLoop) throws {
         self.content = content
-        listener = try StreamListener(tcp: .anyLoopbackPort, on: loop, handler: self)
+        listener = try StreamListener(tcp: address, on: loop, handler: self)
     }
 
     var address: HostPort { HostPort(.address(.loopback(.ipv4)), port: listener?.localAddress?.port ?? 0) }
