@@ -103,18 +103,12 @@ enum StaticTable {
         ("x-frame-options", "sameorigin"),
     ]
 
-    private static let firstByName: [String: Int] = {
-        var table: [String: Int] = [:]
-        for (index, entry) in entries.enumerated() where table[entry.name] == nil { table[entry.name] = index }
-        return table
-    }()
+    /// The entries of each name, ascending: a value is looked for among these only.
+    private static let indices: [String: [Int]] = Dictionary(grouping: entries.indices) { entries[$0].name }
 
     /// The first entry with this name.
-    static func index(ofName name: String) -> Int? { firstByName[name] }
+    static func index(ofName name: String) -> Int? { indices[name]?.first }
 
     /// The entry with this name and value.
-    static func index(of name: String, value: String) -> Int? {
-        guard let first = firstByName[name] else { return nil }
-        return entries[first...].firstIndex { $0.name == name && $0.value == value }
-    }
+    static func index(of name: String, value: String) -> Int? { indices[name]?.first { entries[$0].value == value } }
 }
