@@ -3,7 +3,7 @@ public import Primitives
 /// What one direction of a link does to the datagrams that enter it.
 ///
 /// A datagram passes these stations in order: interceptor and named losses, MTU, ECN treatment, queue (drop-tail, marking),
-/// serialisation at `rate`, random or burst loss, corruption, duplication, then `delay`, `jitter` and reordering.
+/// serialisation at `rate`, random or burst loss, corruption, duplication, then `delay`, `jitter`, reordering and interruptions.
 /// A lost datagram has therefore used its share of the rate, as on a radio link.
 public struct LinkConditions: Hashable, Sendable {
     /// One-way propagation time.
@@ -22,6 +22,8 @@ public struct LinkConditions: Hashable, Sendable {
     public var duplication: Probability
     /// How often and by how much a datagram is held back, so that later ones overtake it.
     public var reordering: Reordering?
+    /// How often and for how long nothing arrives.
+    public var interruptions: Interruptions?
     /// How often one to four bits of the payload are flipped (and the UDP checksum does not notice).
     public var corruption: Probability
     /// The largest IP packet carried, in bytes; a larger one vanishes silently. Nil for no limit.
@@ -41,6 +43,7 @@ public struct LinkConditions: Hashable, Sendable {
         lostOrdinals: Set<Int> = [],
         duplication: Probability = 0,
         reordering: Reordering? = nil,
+        interruptions: Interruptions? = nil,
         corruption: Probability = 0,
         mtu: Int? = nil,
         ecn: ECNTreatment = .preserved,
@@ -54,6 +57,7 @@ public struct LinkConditions: Hashable, Sendable {
         self.lostOrdinals = lostOrdinals
         self.duplication = duplication
         self.reordering = reordering
+        self.interruptions = interruptions
         self.corruption = corruption
         self.mtu = mtu
         self.ecn = ecn
@@ -170,4 +174,19 @@ public enum Direction: UInt8, Hashable, Sendable, CaseIterable {
 
     /// The other one.
     var reversed: Direction { self == .outbound ? .inbound : .outbound }
+}
+
+/// Times in which nothing arrives, and at whose end everything does that was due: a radio that looks for other networks or saves
+/// power, a host that is busy.
+public struct Interruptions: Hashable, Sendable {
+    /// From the end of one to the beginning of the next, on average; evenly distributed from zero to twice that.
+    public var distance: Interval
+    /// How long one lasts at most; evenly distributed from zero.
+    public var longest: Interval
+
+    /// Creates interruptions.
+    public init(every distance: Interval, upTo longest: Interval) {
+        self.distance = distance
+        self.longest = longest
+    }
 }

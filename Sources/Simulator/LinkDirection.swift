@@ -64,6 +64,7 @@ public struct LinkDirection<Packet: LinkPacket> {
     private var idleFrom = Instant(nanoseconds: .min)
     private var latestArrival = Instant(nanoseconds: .min)
     private var isInBurst = false
+    private var interruption: Range<Instant>?
 
     /// A packet that has not wholly left the queue.
     private struct Waiting {
@@ -78,6 +79,7 @@ public struct LinkDirection<Packet: LinkPacket> {
         var duplication: SeededGenerator
         var jitter: SeededGenerator
         var reordering: SeededGenerator
+        var interruptions: SeededGenerator
 
         init(seed: UInt64) {
             loss = .derived(from: seed, purpose: 1)
@@ -85,6 +87,7 @@ public struct LinkDirection<Packet: LinkPacket> {
             duplication = .derived(from: seed, purpose: 3)
             jitter = .derived(from: seed, purpose: 4)
             reordering = .derived(from: seed, purpose: 5)
+            interruptions = .derived(from: seed, purpose: 6)
         }
     }
 
@@ -232,10 +235,31 @@ public struct LinkDirection<Packet: LinkPacket> {
         }
         if let reordering = conditions.reordering, draws.reordering.happens(reordering.probability) {
             statistics.heldBack += 1
-            return arrival + reordering.holdBack
+            return interrupted(arrival + reordering.holdBack)
         }
-        latestArrival = max(latestArrival, arrival)
+        latestArrival = max(latestArrival, interrupted(arrival))
         return latestArrival
+    }
+
+    /// When something arrives that is due at an instant.
+    private mutating func interrupted(_ arrival: Instant) -> Instant {
+        guard let interruptions = conditions.interruptions else { return arrival }
+        var interruption = interruption ?? drawn(interruptions, after: arrival)
+        while interruption.upperBound <= arrival {
+            interruption = drawn(interruptions, after: interruption.upperBound)
+        }
+        self.interruption = interruption
+        return interruption.contains(arrival) ? interruption.upperBound : arrival
+    }
+
+    private mutating func drawn(_ interruptions: Interruptions, after instant: Instant) -> Range<Instant> {
+        let start = instant + drawn(upTo: interruptions.distance * 2)
+        // One that has no length would be no progress.
+        return start..<start + drawn(upTo: interruptions.longest) + .nanoseconds(1)
+    }
+
+    private mutating func drawn(upTo most: Interval) -> Interval {
+        .nanoseconds(Int64(draws.interruptions.number(upTo: UInt64(most.nanoseconds))))
     }
 }
 

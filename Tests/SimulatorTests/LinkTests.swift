@@ -126,6 +126,21 @@ struct LinkTests {
         #expect(overtaken.count > 10)
     }
 
+    @Test func interruptionsHoldUpWhatIsDueAndKeepItsOrder() {
+        let wire = Wire(
+            LinkConditions(
+                delay: .milliseconds(10),
+                interruptions: Interruptions(every: .milliseconds(40), upTo: .milliseconds(20))),
+            count: 2_000, size: 40, every: .milliseconds(1))
+        wire.run()
+        #expect(wire.sink.numbers == Array(0..<2_000))
+        let delays = zip(wire.arrivalTimes, 0...).map { $0 - .milliseconds($1) }
+        #expect(delays.allSatisfy { $0 >= .milliseconds(10) && $0 <= .milliseconds(31) })
+        // A fifth of the time, on average, in about 40 interruptions that each let go everything at once.
+        #expect((200...600).contains(delays.count { $0 > .milliseconds(10) }))
+        #expect((20...80).contains(Set(wire.arrivalTimes.filter { $0.nanoseconds % 1_000_000 != 0 }).count))
+    }
+
     @Test func duplicatesArriveTwiceUnchanged() {
         let wire = Wire(LinkConditions(duplication: 0.2), count: 500, size: 40)
         wire.run()

@@ -27,16 +27,21 @@ struct HyStart: Equatable, Sendable {
     static let packetsPerSample = 2
 
     /// ```
-    ///            RTT rose                  five rounds passed
-    ///  standard ──────────► conservative ────────────────────► finished
-    ///     ▲                      │
-    ///     └──────────────────────┘ RTT fell below the baseline
+    ///            RTT rose                  five rounds passed, or `end`
+    ///  standard ──────────► conservative ──────────────────────────────► ended ──┐
+    ///     ▲                      │                                         │     │ congestion
+    ///     └──────────────────────┴─────────────────────────────────────────┘     ▼
+    ///                 RTT fell below the baseline      a round without a queue  finished
     /// ```
     enum Phase: Equatable, Sendable {
         /// Slow start.
         case standard
         /// Conservative slow start, entered at `baseline`.
         case conservative(baseline: Interval, roundsLeft: Int)
+        /// Slow start is over, and nothing but round-trip times said that it had to be. They may have risen because a radio or
+        /// a host paused, and a window that is too small by far would stay so for many seconds: after a whole round in which
+        /// it was filled and no queue stood, slow start goes on.
+        case ended
         /// Slow start is over for good; later ones are not watched (RFC 9406 §4.3: initial slow start only).
         case finished
     }
@@ -45,6 +50,8 @@ struct HyStart: Equatable, Sendable {
     private var roundStart: Instant?
     private var lastRoundMinimum: Interval?
     private var roundMinimum: Interval?
+    /// The smallest sample of all.
+    private var smallest: Interval?
     private var sampleCount = 0
     private var rise: Rise?
 
@@ -65,11 +72,19 @@ struct HyStart: Equatable, Sendable {
         phase = .finished
     }
 
+    /// Ends slow start for now: the window has reached what seems to fit.
+    mutating func end(at now: Instant) {
+        if phase == .ended || phase == .finished { return }
+        phase = .ended
+        // What was measured before was measured with other windows.
+        beginRound(at: now)
+    }
+
     /// By how many bytes slow start widens the window for `acknowledged` bytes.
     func growth(for acknowledged: Int) -> Int {
         switch phase {
         case .conservative: acknowledged / Self.conservativeGrowthDivisor
-        case .standard, .finished: acknowledged
+        case .standard, .ended, .finished: acknowledged
         }
     }
 
@@ -77,11 +92,12 @@ struct HyStart: Equatable, Sendable {
     mutating func acknowledged(rtt: Interval, newestSent: Instant, packets: Int, at now: Instant) {
         if phase == .finished { return }
         if roundStart.map({ newestSent >= $0 }) ?? true {
-            endConservativeRound()
+            endRound()
             beginRound(at: now)
         }
         let samples = max(1, packets / Self.packetsPerSample)
         roundMinimum = roundMinimum.map { min($0, rtt) } ?? rtt
+        smallest = smallest.map { min($0, rtt) } ?? rtt
         sampleCount = sampleCount.addingSaturating(samples)
         judge(rtt, samples: samples, at: now)
     }
@@ -108,16 +124,14 @@ struct HyStart: Equatable, Sendable {
             // RFC 9406 §4.2: the rise was a jitter, slow start goes on.
             guard sampleCount >= Self.samplesOfRise, let roundMinimum, roundMinimum < baseline else { return }
             phase = .standard
-        case .finished:
+        case .ended, .finished:
             break
         }
     }
 
     private mutating func note(_ rtt: Interval, samples: Int) {
         guard let lastRoundMinimum else { return }
-        let threshold = max(
-            Self.minimumThreshold, min(lastRoundMinimum / Self.thresholdDivisor, Self.maximumThreshold))
-        guard rtt >= lastRoundMinimum + threshold else {
+        guard rtt >= lastRoundMinimum + Self.threshold(above: lastRoundMinimum) else {
             rise = nil
             return
         }
@@ -128,8 +142,24 @@ struct HyStart: Equatable, Sendable {
         self.rise = rise
     }
 
-    private mutating func endConservativeRound() {
-        guard case .conservative(let baseline, let roundsLeft) = phase else { return }
-        phase = roundsLeft <= 1 ? .finished : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
+    private static func threshold(above minimum: Interval) -> Interval {
+        max(minimumThreshold, min(minimum / thresholdDivisor, maximumThreshold))
+    }
+
+    private mutating func endRound() {
+        switch phase {
+        case .conservative(let baseline, let roundsLeft):
+            phase = roundsLeft <= 1 ? .ended : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
+        case .ended:
+            if isWithoutQueue { phase = .standard }
+        case .standard, .finished:
+            break
+        }
+    }
+
+    /// Whether round-trip times of this round came down to what the path needs by itself.
+    private var isWithoutQueue: Bool {
+        guard sampleCount >= Self.samplesOfRise, let roundMinimum, let smallest else { return false }
+        return roundMinimum < smallest + Self.threshold(above: smallest) / 2
     }
 }

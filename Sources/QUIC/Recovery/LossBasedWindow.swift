@@ -3,11 +3,13 @@ import Primitives
 /// The congestion window of one network path that answers losses and marks (RFC 9002 §7), with HyStart++ in the first slow start (RFC 9406).
 ///
 /// ```
-///                 loss or CE, or HyStart++             acknowledged: a packet sent after its beginning
+///                        loss or CE                    acknowledged: a packet sent after its beginning
 ///  slow start ───────────────────────────► recovery ◄─────────────────────────────► congestion avoidance
-///      ▲                                       │                 loss or CE
-///      └───────────────────────────────────────┘
-///                persistent congestion
+///   ▲    ▲  │                                  │                 loss or CE                       ▲  │
+///   │    │  │  persistent congestion           │                                                  │  │
+///   │    └──┼──────────────────────────────────┘                                                  │  │
+///   │       └───────── HyStart++: the round-trip time rose ───────────────────────────────────────┘  │
+///   └───────────────── no sign of congestion ever, and a filled window leaves no queue ──────────────┘
 /// ```
 /// Of an ACK, first every packet goes in through `packetAcknowledged`, then `acknowledgementsProcessed` moves the window.
 struct LossBasedWindow: Equatable, Sendable {
@@ -139,7 +141,7 @@ struct LossBasedWindow: Equatable, Sendable {
         if isInSlowStart {
             growInSlowStart(acknowledged, newestSent: newestSent, sample: sample, fitting: fitting, at: now)
         } else {
-            growInAvoidance(acknowledged, newestSent: newestSent, rtt: rtt, at: now)
+            growInAvoidance(acknowledged, newestSent: newestSent, rtt: rtt, sample: sample, at: now)
         }
     }
 
@@ -222,12 +224,12 @@ struct LossBasedWindow: Equatable, Sendable {
         if let sample {
             let roundsLeft = hyStart.conservativeRoundsLeft
             hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
-            if hyStart.phase == .finished, slowStartThreshold == .max {
+            if hyStart.phase == .ended, slowStartThreshold == .max {
                 slowStartThreshold = window
                 return
             }
             if hyStart.conservativeRoundsLeft != roundsLeft {
-                if let fitting, isFull(fitting) { return endSlowStart(at: fitting) }
+                if let fitting, isFull(fitting) { return endSlowStart(fitting, at: now) }
                 fittingBefore = hyStart.conservativeRoundsLeft == nil ? nil : fitting
             }
         }
@@ -250,18 +252,27 @@ struct LossBasedWindow: Equatable, Sendable {
 
     /// The round-trip time has risen and stays risen: the path is full, and what is more in flight stands in its queue. To
     /// go on from here would end in a loss of as much as the queue lacks, and an application that waits for it.
-    private mutating func endSlowStart(at fitting: Int) {
+    private mutating func endSlowStart(_ fitting: Int, at now: Instant) {
         window = max(fitting, CongestionController.initialWindow(datagramSize: datagramSize))
         slowStartThreshold = window
-        hyStart.finish()
+        hyStart.end(at: now)
     }
 
     private mutating func growInAvoidance(
-        _ acknowledged: Acknowledged, newestSent: Instant, rtt: RTTEstimator, at now: Instant
+        _ acknowledged: Acknowledged, newestSent: Instant, rtt: RTTEstimator, sample: Interval?, at now: Instant
     ) {
         guard let filledAt, filledAt >= newestSent else {
             pauseGrowth()
             return
+        }
+        if let sample {
+            hyStart.end(at: now)
+            hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
+            if hyStart.phase == .standard {
+                slowStartThreshold = .max
+                pauseGrowth()
+                return
+            }
         }
         switch avoidance {
         case .newReno(var newReno):

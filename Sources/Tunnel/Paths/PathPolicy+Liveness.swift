@@ -43,14 +43,20 @@ extension PathPolicy {
             health = .healthy
         case .settling(let settling):
             guard let received = liveness.lastReceived, received > settling.since else { return }
-            health = .healthy
+            firstWord()
             if let handover = log.heard(at: received) { actions.append(.handedOver(handover)) }
             removeDeparted()
         case .outage:
-            health = .healthy
+            firstWord()
             // The gateway may be waiting for its own timers; a packet from here ends that.
             actions.append(.ping)
         }
+    }
+
+    /// The active path works. What the gateway numbered while nothing came is missing, and says nothing of the path from now on.
+    private mutating func firstWord() {
+        health = .healthy
+        steadiness = PathSteadiness()
     }
 
     private mutating func learnKeepAlive(
