@@ -23,6 +23,9 @@ struct HyStart: Equatable, Sendable {
     static let conservativeGrowthDivisor = 4
     /// Rounds of conservative slow start before congestion avoidance (CSS_ROUNDS).
     static let conservativeRounds = 5
+    /// Rounds without a queue after which a slow start that round-trip times have ended goes on. The first ones may see the queue of
+    /// its end drain, and one more may pass until the pacer has filled the path again.
+    static let quietRounds = 3
     /// Packets that one acknowledgement usually covers; an ACK of more counts as several samples.
     static let packetsPerSample = 2
 
@@ -31,7 +34,7 @@ struct HyStart: Equatable, Sendable {
     ///  standard ──────────► conservative ──────────────────────────────► ended ──┐
     ///     ▲                      │                                         │     │ congestion
     ///     └──────────────────────┴─────────────────────────────────────────┘     ▼
-    ///                 RTT fell below the baseline      a round without a queue  finished
+    ///                 RTT fell below the baseline   three rounds without a queue   finished
     /// ```
     enum Phase: Equatable, Sendable {
         /// Slow start.
@@ -39,9 +42,9 @@ struct HyStart: Equatable, Sendable {
         /// Conservative slow start, entered at `baseline`.
         case conservative(baseline: Interval, roundsLeft: Int)
         /// Slow start is over, and nothing but round-trip times said that it had to be. They may have risen because a radio or
-        /// a host paused, and a window that is too small by far would stay so for many seconds: after a whole round in which
-        /// it was filled and no queue stood, slow start goes on.
-        case ended
+        /// a host paused, and a window that is too small by far would stay so for many seconds: after some rounds in which it was
+        /// filled and no queue stood, slow start goes on.
+        case ended(roundsLeft: Int)
         /// Slow start is over for good; later ones are not watched (RFC 9406 §4.3: initial slow start only).
         case finished
     }
@@ -62,6 +65,11 @@ struct HyStart: Equatable, Sendable {
         var acknowledgements = 0
     }
 
+    /// Whether slow start is over, for all that round-trip times say.
+    var hasEnded: Bool {
+        if case .ended = phase { true } else { false }
+    }
+
     /// Rounds of conservative slow start that are still to come; nil while slow start is none.
     var conservativeRoundsLeft: Int? {
         if case .conservative(_, let roundsLeft) = phase { roundsLeft } else { nil }
@@ -74,10 +82,14 @@ struct HyStart: Equatable, Sendable {
 
     /// Ends slow start for now: the window has reached what seems to fit.
     mutating func end(at now: Instant) {
-        if phase == .ended || phase == .finished { return }
-        phase = .ended
-        // What was measured before was measured with other windows.
-        beginRound(at: now)
+        switch phase {
+        case .standard, .conservative:
+            phase = .ended(roundsLeft: Self.quietRounds)
+            // What was measured before was measured with other windows.
+            beginRound(at: now)
+        case .ended, .finished:
+            break
+        }
     }
 
     /// By how many bytes slow start widens the window for `acknowledged` bytes.
@@ -149,9 +161,12 @@ struct HyStart: Equatable, Sendable {
     private mutating func endRound() {
         switch phase {
         case .conservative(let baseline, let roundsLeft):
-            phase = roundsLeft <= 1 ? .ended : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
-        case .ended:
-            if isWithoutQueue { phase = .standard }
+            phase =
+                roundsLeft <= 1
+                ? .ended(roundsLeft: Self.quietRounds) : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
+        case .ended(let roundsLeft):
+            let left = isWithoutQueue ? roundsLeft - 1 : Self.quietRounds
+            phase = left == 0 ? .standard : .ended(roundsLeft: left)
         case .standard, .finished:
             break
         }

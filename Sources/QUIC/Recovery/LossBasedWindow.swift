@@ -224,7 +224,7 @@ struct LossBasedWindow: Equatable, Sendable {
         if let sample {
             let roundsLeft = hyStart.conservativeRoundsLeft
             hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
-            if hyStart.phase == .ended, slowStartThreshold == .max {
+            if hyStart.hasEnded, slowStartThreshold == .max {
                 slowStartThreshold = window
                 return
             }

@@ -317,20 +317,25 @@ struct RecoveryHyStartTests {
         #expect(baseline == ms(50))
         #expect(hyStart.growth(for: 1_000) == 250)
         for _ in 0..<HyStart.conservativeRounds { round(&hyStart, &clock, rtt: 52) }
-        #expect(hyStart.phase == .ended)
+        #expect(hyStart.hasEnded)
         #expect(hyStart.growth(for: 1_000) == 1_000)
     }
 
-    @Test("a round without a queue resumes a slow start that round-trip times have ended", arguments: [41.0, 43, 52])
+    @Test(
+        "three rounds without a queue resume a slow start that round-trip times have ended",
+        arguments: [41.0, 43, 52])
     func resumption(rtt: Double) {
         var hyStart = HyStart()
         var clock = 0.0
         for _ in 0..<3 { round(&hyStart, &clock, rtt: 40) }
         hyStart.end(at: at(clock))
         for _ in 0..<3 { round(&hyStart, &clock, rtt: 52) }
-        #expect(hyStart.phase == .ended)
+        #expect(hyStart.hasEnded)
         // Half of the threshold, 2.5 ms, is the most that counts as none.
-        for _ in 0..<2 { round(&hyStart, &clock, rtt: rtt) }
+        for _ in 0..<HyStart.quietRounds { round(&hyStart, &clock, rtt: rtt) }
+        #expect(hyStart.hasEnded)
+        // A round ends with the first packet of the next.
+        round(&hyStart, &clock, rtt: rtt)
         #expect((hyStart.phase == .standard) == (rtt < 42.5))
     }
 
