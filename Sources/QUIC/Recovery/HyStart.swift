@@ -80,7 +80,7 @@ struct HyStart: Equatable, Sendable {
         phase = .finished
     }
 
-    /// Ends slow start for now: the window has reached what seems to fit.
+    /// Ends slow start until a path without a queue resumes it: the window has reached what seems to fit.
     mutating func end(at now: Instant) {
         switch phase {
         case .standard, .conservative:
