@@ -187,7 +187,7 @@ final class GatewayLinks: TimerHandler {
 
     private func perform(_ action: GatewayGroup.Action) {
         switch action {
-        case .seek(let name): link(to: name)?.start()
+        case .seek(let name): seek(name)
         case .release(let name): link(to: name)?.rest()
         case .question(let name): link(to: name)?.question()
         case .use(let name): active = link(to: name)
@@ -201,7 +201,21 @@ final class GatewayLinks: TimerHandler {
             log.warning(
                 "a gateway is given up",
                 metadata: ["gateway": "\(name)", "why": "\(trouble.sentence)", "tunnels": "\(count)"])
+        case .judged(let name, let ailment?):
+            log.notice(
+                "a gateway stands behind the others", metadata: ["gateway": "\(name)", "why": "\(ailment.sentence)"])
+        case .judged(let name, nil):
+            log.notice("a gateway has its place in the order again", metadata: ["gateway": "\(name)"])
         }
+    }
+
+    private func seek(_ name: HostPort) {
+        guard let link = link(to: name) else { return }
+        link.start()
+        // One that was released has kept its connection for the tunnels there.
+        guard let session = link.session, session.isAcceptingTunnels else { return }
+        group.found(name, at: loop.now)
+        if session.isSilent { group.fellSilent(name, since: session.lastContact, at: loop.now) }
     }
 
     /// What can go on through another gateway does.

@@ -20,6 +20,7 @@ struct GatewayListing {
                     .init("state", .string(gateway.condition.rawValue)),
                     .init("since_ms", .count((links.loop.now - gateway.since).milliseconds)),
                     .init("trouble", gateway.trouble.map { .string($0.rawValue) } ?? .null),
+                    .init("behind_others_for", gateway.ailment.map { .string($0.rawValue) } ?? .null),
                     .init("handshake_ms", gateway.handshake.map { .count($0.milliseconds) } ?? .null),
                     .init("failed_attempts_percent", .count(gateway.errorPercentage)),
                     .init("tunnels", .count(links.tunnelCount(at: gateway.name))),
@@ -58,7 +59,8 @@ struct GatewayListing {
         let seconds = (links.loop.now - gateway.since).milliseconds / 1000
         let why: String =
             switch gateway.condition {
-            case .active, .connected, .standby: ""
+            case .active, .connected, .standby:
+                gateway.ailment.map { " (behind the others: \($0.sentence))" } ?? ""
             case .connecting, .silent, .draining, .dead: gateway.trouble.map { " (\($0.sentence))" } ?? ""
             }
         return "gateway \(gateway.name) \(gateway.condition.rawValue) for \(seconds) s\(why), "

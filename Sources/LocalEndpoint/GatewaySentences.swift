@@ -22,11 +22,22 @@ extension GatewayTrouble {
     }
 }
 
+extension GatewayAilment {
+    /// For people.
+    var sentence: String {
+        switch self {
+        case .failures: "many of its recent handshakes failed"
+        case .slowness: "its handshakes take far longer than another gateway's"
+        }
+    }
+}
+
 extension GatewayFailover.Cause {
     /// For people.
     var sentence: String {
         switch self {
         case .trouble(let trouble): trouble.sentence
+        case .ailing(let ailment): ailment.sentence
         case .returned: "a preferred gateway has proven itself"
         }
     }
@@ -35,6 +46,7 @@ extension GatewayFailover.Cause {
     var word: String {
         switch self {
         case .trouble(let trouble): trouble.rawValue
+        case .ailing(let ailment): ailment.rawValue
         case .returned: "returned"
         }
     }

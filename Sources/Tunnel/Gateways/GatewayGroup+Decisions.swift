@@ -6,6 +6,8 @@ public struct GatewayFailover: Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
         /// The former gateway failed.
         case trouble(GatewayTrouble)
+        /// The former gateway answers, and stands behind one in good health.
+        case ailing(GatewayAilment)
         /// A preferred one has proven itself.
         case returned
     }
@@ -34,7 +36,14 @@ extension GatewayGroup {
             deadlines.append(reference + timings.giveUpAfter)
         }
         if let active, members[active].isConnected {
-            deadlines += members[..<active].filter(\.isConnected).map { $0.since + $0.health.proof(timings) }
+            deadlines += members.indices.filter { isBetter($0, than: active) && members[$0].isConnected }.map(provenAt)
+        }
+        for member in members {
+            if let relief = member.health.nextRelief { deadlines.append(relief) }
+            switch member.check {
+            case .none: break
+            case .due(let instant), .underWay(let instant): deadlines.append(instant)
+            }
         }
         switch visit {
         case .none: break
@@ -48,11 +57,13 @@ extension GatewayGroup {
     public mutating func deadlineReached(at now: Instant) { proceed(at: now) }
 
     mutating func proceed(at now: Instant) {
+        judge(at: now)
         giveUpTheDead(at: now)
         chooseAnother(at: now)
         considerReturn(at: now)
         seekMore(at: now)
         tendStandby(at: now)
+        checkTheIll(at: now)
         releaseOthers()
         askQuestions(at: now)
     }
@@ -75,19 +86,75 @@ extension GatewayGroup {
     }
 }
 
+// MARK: - Health
+
+extension GatewayGroup {
+    /// Every gateway, the best one first: those in good health before the others, each by preference.
+    var ranking: [Int] {
+        members.indices.filter { members[$0].health.ailment == nil }
+            + members.indices.filter { members[$0].health.ailment != nil }
+    }
+
+    private func isBetter(_ index: Int, than other: Int) -> Bool {
+        let (isIll, isOtherIll) = (members[index].health.ailment != nil, members[other].health.ailment != nil)
+        return isIll == isOtherIll ? index < other : isOtherIll
+    }
+
+    private mutating func judge(at now: Instant) {
+        for index in members.indices {
+            let before = members[index].health.ailment
+            members[index].health.judge(
+                against: bestHandshake(besides: index), index == active ? .used : .unused, at: now)
+            let after = members[index].health.ailment
+            if before != after { actions.append(.judged(members[index].name, after)) }
+        }
+    }
+
+    /// What the fastest of the others needs for a handshake: of those that can be used as far as is known.
+    private func bestHandshake(besides index: Int) -> Interval? {
+        members.indices.filter { $0 != index && (members[$0].isConnected || members[$0].state == .idle) }
+            .compactMap { members[$0].health.handshake }.min()
+    }
+
+    /// What stands behind the others has a fresh handshake now and then to show that it does not belong there any more.
+    private mutating func checkTheIll(at now: Instant) {
+        let isInOrder = active.map { members[$0].isConnected && members[$0].health.ailment == nil } ?? false
+        for index in members.indices {
+            guard isInOrder, members[index].health.ailment != nil else {
+                members[index].check = .none
+                continue
+            }
+            switch members[index].check {
+            case .none: members[index].check = .due(now + GatewayTimings.checkInterval)
+            case .due(let instant) where instant <= now:
+                seek(index, at: now)
+                members[index].check = .underWay(until: now + GatewayTimings.standbyPatience)
+            case .underWay(let until) where until <= now || members[index].isConnected:
+                members[index].check = .due(now + GatewayTimings.checkInterval)
+            case .due, .underWay: break
+            }
+        }
+    }
+}
+
 // MARK: - Which gateway is used
 
 extension GatewayGroup {
     private mutating func chooseAnother(at now: Instant) {
         guard members.contains(where: \.isConnected) else { return }
         guard let active else {
-            guard let first = members.firstIndex(where: \.isConnected) else { return }
+            guard let first = ranking.first(where: { members[$0].isConnected }) else { return }
             self.active = first
             actions.append(.use(members[first].name))
             return
         }
         switch members[active].state {
-        case .connected: break
+        case .connected:
+            guard let ailment = members[active].health.ailment, let best = bestConnected(besides: active),
+                members[best].health.ailment == nil
+            else { return }
+            members[active].health.failed(at: now)
+            switchOver(to: best, .ailing(ailment), gap: nil)
         case .idle, .seeking: switchToBest(.trouble(.unreachable), gap: nil, at: now)
         case .draining: switchToBest(.trouble(.draining), gap: nil, at: now)
         case .dead(let trouble): switchToBest(.trouble(trouble), gap: nil, at: now)
@@ -100,14 +167,24 @@ extension GatewayGroup {
 
     private mutating func considerReturn(at now: Instant) {
         guard let active, members[active].isConnected else { return }
-        let proven = members[..<active].firstIndex { $0.isConnected && now >= $0.since + $0.health.proof(timings) }
+        let proven = ranking.first { isBetter($0, than: active) && members[$0].isConnected && provenAt($0) <= now }
         guard let proven else { return }
         members[proven].health.returned = now
         switchOver(to: proven, .returned, gap: nil)
     }
 
+    /// When a gateway has been there in good health for so long that it is returned to.
+    private func provenAt(_ index: Int) -> Instant {
+        let (since, health) = (members[index].since, members[index].health)
+        return max(since, health.recovered ?? since) + health.proof(timings)
+    }
+
+    private func bestConnected(besides index: Int?) -> Int? {
+        ranking.first { $0 != index && members[$0].isConnected }
+    }
+
     private mutating func switchToBest(_ cause: GatewayFailover.Cause, gap: Interval?, at now: Instant) {
-        guard let best = members.indices.first(where: { $0 != active && members[$0].isConnected }) else { return }
+        guard let best = bestConnected(besides: active) else { return }
         switchOver(to: best, cause, gap: gap)
     }
 
@@ -128,11 +205,11 @@ extension GatewayGroup {
         if let active, members[active].isConnected {
             nextSeek = nil
             // Better ones are returned to when they answer.
-            for index in members.indices where index < active { seek(index, at: now) }
+            for index in members.indices where isBetter(index, than: active) { seek(index, at: now) }
             return
         }
         while let due = nextSeek, due <= now {
-            guard let next = members.firstIndex(where: { !$0.isSought }) else {
+            guard let next = ranking.first(where: { !members[$0].isSought }) else {
                 nextSeek = nil
                 return
             }
@@ -143,7 +220,7 @@ extension GatewayGroup {
 
     private var standby: Int? {
         guard let active, members[active].isConnected else { return nil }
-        return members.indices.first { $0 > active }
+        return ranking.first { isBetter(active, than: $0) }
     }
 
     private mutating func tendStandby(at now: Instant) {
@@ -173,9 +250,10 @@ extension GatewayGroup {
     /// What is worse than the gateway that is used needs no connection, unless it is the standby or may still come back with tunnels.
     private mutating func releaseOthers() {
         guard let active, members[active].isConnected else { return }
-        for index in members.indices where index > active && members[index].isSought {
+        for index in members.indices where isBetter(active, than: index) && members[index].isSought {
             if timings.standby == .connected, index == standby { continue }
             if case .underWay(let name, _) = visit, name == members[index].name { continue }
+            if case .underWay = members[index].check { continue }
             guard members[index].absence == nil else { continue }
             members[index].isSought = false
             members[index].questionAt = nil

@@ -27,9 +27,11 @@ extension GatewayGroup {
         public var condition: Condition
         /// Why it is not used, or was not the last time.
         public var trouble: GatewayTrouble?
+        /// Why it stands behind the others though it answers; nil in good health.
+        public var ailment: GatewayAilment?
         /// Since when it stands there.
         public var since: Instant
-        /// How long its handshakes take; nil before the first.
+        /// The shortest of its last handshakes; nil before the first.
         public var handshake: Interval?
         /// The share of the last attempts to connect that failed, in percent.
         public var errorPercentage: Int
@@ -49,8 +51,9 @@ extension GatewayGroup {
                 case .dead: .dead
                 }
             return Statistics(
-                name: member.name, condition: condition, trouble: member.lastTrouble, since: member.since,
-                handshake: member.health.handshake, errorPercentage: member.health.errorPercentage)
+                name: member.name, condition: condition, trouble: member.lastTrouble,
+                ailment: member.health.ailment, since: member.since, handshake: member.health.handshake,
+                errorPercentage: member.health.errorPercentage)
         }
     }
 }

@@ -13,6 +13,9 @@ public import Primitives
 /// says that nothing listens, or when it says itself that it goes away; after a short silence otherwise. That another one
 /// answers is what tells a dead gateway from a network that is gone. A better one is returned to when it has been there for a while.
 ///
+/// A gateway whose handshakes often fail, or take far longer than another one's, stands behind those in good health: it is used
+/// only when none of them answers, and has a handshake to show that it is well once in a while.
+///
 /// Tell it what happens, call `deadlineReached` at `nextDeadline`, and carry out every `nextAction` after each call.
 public struct GatewayGroup: Sendable {
     /// What the group's owner is to do.
@@ -29,6 +32,8 @@ public struct GatewayGroup: Sendable {
         case failover(GatewayFailover)
         /// The gateway is dead: reset its tunnels.
         case giveUp(HostPort, GatewayTrouble)
+        /// The gateway stands behind those in good health from now on, or not any more; for the log.
+        case judged(HostPort, GatewayAilment?)
     }
 
     /// Where a gateway stands.
@@ -69,6 +74,8 @@ public struct GatewayGroup: Sendable {
         var lastTrouble: GatewayTrouble?
         /// When it is to be asked for a sign of life.
         var questionAt: Instant?
+        /// What is done to learn whether it is in good health again.
+        var check = Check.none
 
         var isConnected: Bool { state == .connected }
         var absence: Absence? {
@@ -77,6 +84,13 @@ public struct GatewayGroup: Sendable {
             case .idle, .seeking, .connected, .draining, .dead: nil
             }
         }
+    }
+
+    /// A handshake with a gateway that stands behind the others.
+    enum Check: Hashable, Sendable {
+        case none
+        case due(Instant)
+        case underWay(until: Instant)
     }
 
     /// What is done for the standby's ticket.
@@ -114,7 +128,7 @@ public struct GatewayGroup: Sendable {
     /// The gateway that a new tunnel is to go to: the one that is used, or another one while that does not answer.
     public var choice: HostPort? {
         if let active, members[active].isConnected { return members[active].name }
-        if let other = members.first(where: { $0.isConnected }) { return other.name }
+        if let other = ranking.first(where: { members[$0].isConnected }) { return members[other].name }
         return active.map { members[$0].name } ?? members.first?.name
     }
 
@@ -135,7 +149,14 @@ extension GatewayGroup {
     /// A handshake is complete, so long after it began.
     public mutating func connected(_ name: HostPort, after handshake: Interval, at now: Instant) {
         guard let index = index(of: name) else { return }
-        members[index].health.connected(after: handshake)
+        members[index].health.connected(after: handshake, at: now)
+        enter(.connected, index, at: now)
+        proceed(at: now)
+    }
+
+    /// A gateway that is sought has a connection already, which its tunnels have kept.
+    public mutating func found(_ name: HostPort, at now: Instant) {
+        guard let index = index(of: name), case .seeking = members[index].state else { return }
         enter(.connected, index, at: now)
         proceed(at: now)
     }
@@ -143,7 +164,8 @@ extension GatewayGroup {
     /// An attempt to connect failed, or a round of attempts.
     public mutating func attemptFailed(_ name: HostPort, _ trouble: GatewayTrouble, at now: Instant) {
         guard let index = index(of: name) else { return }
-        members[index].health.attemptFailed()
+        let witnesses = members.indices.count { $0 != index && members[$0].isConnected }
+        members[index].health.attemptFailed(witnesses, at: now)
         switch members[index].state {
         case .seeking:
             members[index].lastTrouble = trouble

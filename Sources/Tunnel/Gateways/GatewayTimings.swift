@@ -45,4 +45,29 @@ public struct GatewayTimings: Hashable, Sendable {
     static let standbyInterval = Interval.seconds(1_200)
     /// The same when it did not answer.
     static let standbyRetry = Interval.seconds(60)
+
+    // MARK: Health
+
+    /// Attempts to connect of which a share can speak against a gateway; of fewer it is chance, or a single absence.
+    static let attemptsOfVerdict = 5
+    /// The share of failed attempts, in percent, from which a gateway stands behind the others.
+    static let illFailures = 50
+    /// The share, in percent, down to which it goes on to stand there.
+    static let wellFailures = 25
+    /// Failures in a row that count.
+    static let failuresOfAnAbsence = 2
+    /// Handshakes of which the shortest is compared; a gateway that is used is not left for fewer slow ones.
+    static let handshakesCompared = 3
+    /// A handshake is slow that takes more than so many times what another gateway needs, and more than `illHandshake`.
+    static let illRatio: Int64 = 4
+    /// Nobody notices anything below.
+    static let illHandshake = Interval.milliseconds(500)
+    /// What a gateway has to come down to, the one or the other, to count as fast again.
+    static let wellRatio: Int64 = 2
+    /// The same as a time.
+    static let wellHandshake = Interval.milliseconds(250)
+    /// After that an attempt does not speak against a gateway any more.
+    static let evidenceLife = Interval.seconds(600)
+    /// Between two handshakes with a gateway that stands behind the others for its health.
+    static let checkInterval = Interval.seconds(60)
 }

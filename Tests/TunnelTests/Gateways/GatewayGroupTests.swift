@@ -3,74 +3,11 @@ import Testing
 
 @testable import Tunnel
 
-/// A group of three gateways, and what it asked for.
-private struct Bench {
-    let a = HostPort(.name("a.test"), port: 443)
-    let b = HostPort(.name("b.test"), port: 443)
-    let c = HostPort(.name("c.test"), port: 443)
-    var group: GatewayGroup
-    var now = Instant.origin + .seconds(100)
-
-    init(_ change: (inout GatewayTimings) -> Void = { _ in }) {
-        var timings = GatewayTimings()
-        change(&timings)
-        group = GatewayGroup([a, b, c], timings: timings, at: now)
-    }
-
-    mutating func actions() -> [GatewayGroup.Action] {
-        var actions: [GatewayGroup.Action] = []
-        while let action = group.nextAction() { actions.append(action) }
-        return actions
-    }
-
-    /// Begins, and has the first one connected.
-    mutating func begin() {
-        group.begin(at: now)
-        now += .milliseconds(50)
-        group.connected(a, after: .milliseconds(50), at: now)
-        #expect(actions().prefix(2) == [.seek(a), .use(a)])
-    }
-
-    /// Lets so much time pass, deadline by deadline.
-    mutating func pass(_ interval: Interval) -> [GatewayGroup.Action] {
-        let end = now + interval
-        var seen = actions()
-        while let deadline = group.nextDeadline, deadline <= end {
-            #expect(deadline > now || seen.count < 1_000)
-            now = max(now, deadline)
-            group.deadlineReached(at: now)
-            seen += actions()
-        }
-        now = end
-        return seen
-    }
-
-    func condition(_ name: HostPort) -> GatewayGroup.Statistics.Condition? {
-        group.statistics.first { $0.name == name }?.condition
-    }
-}
-
-extension [GatewayGroup.Action] {
-    /// Those that change what tunnels do.
-    fileprivate var decisions: [GatewayGroup.Action] {
-        filter {
-            switch $0 {
-            case .seek, .release, .question: false
-            case .use, .failover, .giveUp: true
-            }
-        }
-    }
-
-    fileprivate var failovers: [GatewayFailover] {
-        compactMap { if case .failover(let failover) = $0 { failover } else { nil } }
-    }
-}
-
 @Suite("Several gateways")
 struct GatewayGroupTests {
     @Test("the first gateway of the list that is connected is used; the next is tried when it is slow or fails")
     func preference() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.group.begin(at: bench.now)
         #expect(bench.actions() == [.seek(bench.a)])
         #expect(bench.group.choice == bench.a)
@@ -85,7 +22,7 @@ struct GatewayGroupTests {
 
     @Test("a group of one never leaves it and never gives it up, whatever happens")
     func alone() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.group = GatewayGroup([bench.a, bench.a], at: bench.now)
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now, at: bench.now)
@@ -110,7 +47,7 @@ struct GatewayGroupTests {
 
     @Test("a silent gateway is left when another one has answered for a while, and new tunnels go there before")
     func silence() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now - .milliseconds(200), at: bench.now)
         #expect(bench.actions() == [.seek(bench.b), .question(bench.a)])
@@ -128,7 +65,7 @@ struct GatewayGroupTests {
 
     @Test("a gateway that is heard again in time is not left")
     func blip() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now, at: bench.now)
         bench.now += .milliseconds(40)
@@ -142,7 +79,7 @@ struct GatewayGroupTests {
 
     @Test("a network that is gone kills no gateway: silence counts from when another one answers")
     func networkGone() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now, at: bench.now)
         #expect(bench.pass(.seconds(3_600)).decisions.isEmpty)
@@ -155,7 +92,7 @@ struct GatewayGroupTests {
 
     @Test("a gateway that stays silent while another one answers is given up after the configured time, once")
     func givenUp() {
-        var bench = Bench { $0.giveUpAfter = .seconds(4) }
+        var bench = GatewayBench { $0.giveUpAfter = .seconds(4) }
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now, at: bench.now)
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -167,7 +104,7 @@ struct GatewayGroupTests {
 
     @Test("that nothing listens is believed the second time; new tunnels move at the first")
     func refusals() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.fellSilent(bench.a, since: bench.now - .milliseconds(200), at: bench.now)
         bench.now += .milliseconds(20)
@@ -185,7 +122,7 @@ struct GatewayGroupTests {
 
     @Test("what the network says of an established connection counts now and then, until something is heard")
     func reportedRefusals() {
-        var bench = Bench { $0.standby = .connected }
+        var bench = GatewayBench { $0.standby = .connected }
         bench.begin()
         #expect(bench.pass(.seconds(1)) == [])
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -205,7 +142,7 @@ struct GatewayGroupTests {
 
     @Test("a lost connection is waited for a little: the process may be there again at once")
     func restarted() {
-        var bench = Bench { $0.standby = .connected }
+        var bench = GatewayBench { $0.standby = .connected }
         bench.begin()
         #expect(bench.pass(.seconds(1)) == [])
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -221,7 +158,7 @@ struct GatewayGroupTests {
 
     @Test("a gateway that goes away is left as soon as another one is connected, and never given up for it")
     func draining() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.draining(bench.a, at: bench.now)
         #expect(bench.actions() == [.seek(bench.b)])
@@ -234,7 +171,7 @@ struct GatewayGroupTests {
 
     @Test("a gateway that refuses the token is left, and its tunnels are its own")
     func notAuthenticated() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         bench.group.notAuthenticated(bench.a, at: bench.now)
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -247,8 +184,8 @@ struct GatewayGroupTests {
 @Suite("Which of several gateways are connected")
 struct GatewayKeepingTests {
     /// A bench on which the second gateway is used, and the first one is dead.
-    private static func failedOver(_ change: (inout GatewayTimings) -> Void = { _ in }) -> Bench {
-        var bench = Bench(change)
+    private static func failedOver(_ change: (inout GatewayTimings) -> Void = { _ in }) -> GatewayBench {
+        var bench = GatewayBench(change)
         bench.begin()
         bench.group.connectionLost(bench.a, at: bench.now)
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -288,7 +225,7 @@ struct GatewayKeepingTests {
 
     @Test("the standby's ticket is fetched, and fetched again, and its connection does not stay")
     func ticket() {
-        var bench = Bench()
+        var bench = GatewayBench()
         bench.begin()
         #expect(bench.pass(.milliseconds(1_100)) == [.seek(bench.b)])
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
@@ -302,7 +239,7 @@ struct GatewayKeepingTests {
 
     @Test("a connected standby stays connected")
     func connectedStandby() {
-        var bench = Bench { $0.standby = .connected }
+        var bench = GatewayBench { $0.standby = .connected }
         bench.group.begin(at: bench.now)
         bench.group.connected(bench.a, after: .milliseconds(50), at: bench.now)
         #expect(bench.actions() == [.seek(bench.a), .use(bench.a), .seek(bench.b)])
@@ -313,7 +250,7 @@ struct GatewayKeepingTests {
 
     @Test("another list: what stays is what it was, and new tunnels go to what is left")
     func replaced() {
-        var bench = Bench { $0.standby = .connected }
+        var bench = GatewayBench { $0.standby = .connected }
         bench.begin()
         bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
         _ = bench.actions()
@@ -332,7 +269,7 @@ struct GatewayKeepingTests {
     func anything() {
         for seed in UInt64(1)...40 {
             var generator = SeededGenerator(seed: seed)
-            var bench = Bench { $0.standby = seed.isMultiple(of: 2) ? .ticket : .connected }
+            var bench = GatewayBench { $0.standby = seed.isMultiple(of: 2) ? .ticket : .connected }
             bench.group.begin(at: bench.now)
             let names = [bench.a, bench.b, bench.c]
             var dead: Set<HostPort> = []
