@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 
 /// A folder for what a run writes: keys among it, so nobody else may have made it or may look into it.
 enum ScratchFolder {

@@ -1,10 +1,10 @@
 internal import Glibc
 
 /// Writes whole lines to standard error; the one place where the log leaves the process.
-enum StandardError {
+public enum StandardError {
     /// Writes a line in as few system calls as the kernel allows. What cannot be written is dropped: a log that is not read must not stop a
     /// tunnel with an error.
-    static func write(_ line: String) {
+    public static func write(_ line: String) {
         var rest = Array(line.utf8)[...]
         while !rest.isEmpty {
             // Unsafe: the pointer is valid for the call and its length goes with it.

@@ -1,6 +1,5 @@
 public import ArgumentParser
 internal import Configuration
-internal import Foundation
 public import Lab
 internal import Primitives
 

@@ -1,6 +1,5 @@
 public import ArgumentParser
 internal import Configuration
-internal import Foundation
 public import Logging
 internal import Primitives
 public import Telemetry
@@ -69,5 +68,5 @@ struct GatewayName: ExpressibleByArgument, Hashable {
 
 /// Writes a line to standard error, for what is not the result of a command.
 func note(_ line: String) {
-    FileHandle.standardError.write(Data("\(line)\n".utf8))
+    StandardError.write("\(line)\n")
 }

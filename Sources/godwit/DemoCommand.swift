@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Configuration
 internal import EventLoop
-internal import Foundation
+internal import Glibc
 internal import Lab
 
 /// `godwit demo`: the whole thing on this machine.
@@ -15,8 +15,11 @@ struct DemoCommand: ParsableCommand {
             """)
 
     func run() throws {
-        // Written at once, also into a pipe.
-        let demo = try Demo(on: try EventLoop()) { FileHandle.standardOutput.write(Data("\($0)\n".utf8)) }
+        let demo = try Demo(on: try EventLoop()) {
+            print($0)
+            // Written at once, also into a pipe.
+            fflush(nil)
+        }
         switch try demo.run() {
         case .held: break
         case .broken: throw CommandFailure("not everything held; the table says what did not", .failed)

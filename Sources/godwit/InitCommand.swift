@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Configuration
 internal import EventLoop
-internal import Foundation
+internal import FoundationEssentials
 internal import Primitives
 
 /// `godwit init`: everything a new gateway needs, and one invite on standard output.
@@ -90,8 +90,7 @@ struct InitCommand: ParsableCommand {
     }
 
     private static func machineName() throws -> GatewayName {
-        let text = try ConfigurationFile.read("/proc/sys/kernel/hostname").trimmingCharacters(
-            in: .whitespacesAndNewlines)
+        let text = try ConfigurationFile.read("/proc/sys/kernel/hostname").filter { !$0.isWhitespace }
         guard let name = GatewayName(argument: text) else {
             throw ValidationError("this machine's name \"\(text)\" is no host name: give --name")
         }

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Configuration
-internal import Foundation
+internal import Glibc
 
 /// The entry point: every failure becomes one line on standard error and an exit status that scripts can rely on.
 @main
@@ -12,7 +12,7 @@ enum Main {
         } catch {
             let ending = Ending(error)
             if !ending.output.isEmpty { print(ending.output) }
-            if !ending.message.isEmpty { FileHandle.standardError.write(Data("\(ending.message)\n".utf8)) }
+            if !ending.message.isEmpty { note(ending.message) }
             exit(ending.status.rawValue)
         }
     }

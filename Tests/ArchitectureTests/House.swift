@@ -38,10 +38,10 @@ enum House {
         "Gateway": Room(mayImport: roles.union(["logging"]).union(collections), systemModules: system),
         "Lab": Room(
             mayImport: roles.union(["LocalEndpoint", "Gateway", "Simulator"]).union(collections),
-            systemModules: system.union(["Foundation"])),
+            systemModules: system.union(["FoundationEssentials"])),
         "godwit": Room(
             mayImport: roles.union(["LocalEndpoint", "Gateway", "Lab", "argumentParser", "logging"]),
-            systemModules: system.union(["Foundation"])),
+            systemModules: system.union(["FoundationEssentials"])),
     ]
 
     /// The modules that each product of another package brings.
@@ -73,6 +73,8 @@ enum House {
         ("Sources/Configuration/ConfigurationFile.swift", "the one loader: system calls with paths and buffers"),
         ("Sources/Telemetry/StandardError.swift", "the one writer of the log"),
         ("Sources/Driver/KeyLogFile.swift", "system calls with a path and a buffer"),
+        ("Sources/Lab/ChildProcess.swift", "system calls with lists of words and buffers"),
+        ("Sources/Lab/Benchmark/BlockingThread.swift", "threads, which C starts"),
         ("Sources/Lab/Benchmark/BlockingStream.swift", "blocking system calls with buffers"),
         ("Sources/QUIC/Wire/SpanCopy.swift", "spans have no bulk copy and comparison on this toolchain"),
     ]

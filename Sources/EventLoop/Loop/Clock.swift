@@ -22,6 +22,15 @@ public enum Clock {
     /// Milliseconds since 1970-01-01 00:00 UTC, for logs.
     public static func unixMilliseconds() -> Int64 { read(CLOCK_REALTIME) / 1_000_000 }
 
+    /// Has the calling thread do nothing for so long: for programs whose calls block, never on a loop.
+    public static func wait(_ interval: Interval) {
+        let (seconds, rest) = max(0, interval.nanoseconds).quotientAndRemainder(dividingBy: 1_000_000_000)
+        var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
+        var left = timespec()
+        // A signal only cuts it short; what is left is written to `left`.
+        while unsafe nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
+    }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         // Fails only for a clock that does not exist; writes nothing but `time`.

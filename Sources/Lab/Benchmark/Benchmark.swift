@@ -1,5 +1,4 @@
 import EventLoop
-import Foundation
 import Primitives
 import Telemetry
 
@@ -83,10 +82,10 @@ public final class Benchmark {
 
     private func measureMemory(_ system: BenchmarkSystem, _ index: Int) throws {
         guard system.kind != .direct else { return }
-        Thread.sleep(forTimeInterval: plan.settling.seconds)
+        Clock.wait(plan.settling)
         let before = figures(system)
         let streams = try BenchmarkLoad.idle(plan.idleTunnels, through: system.port)
-        Thread.sleep(forTimeInterval: plan.settling.seconds)
+        Clock.wait(plan.settling)
         let after = figures(system)
         report.results[index].memory = .init(local: before.local.residentMemory, remote: before.remote.residentMemory)
         report.results[index].memoryWithTunnels = .init(

@@ -1,5 +1,4 @@
 import EventLoop
-import Foundation
 import Primitives
 import Synchronization
 
@@ -18,7 +17,7 @@ enum BenchmarkLoad {
     ) throws(BenchmarkFailure) -> Interval {
         let share = bytes / UInt64(streams)
         let begin = Clock.monotonic()
-        _ = try together(streams) { _ throws(BenchmarkFailure) in
+        _ = try BlockingThread.together(streams) { _ throws(BenchmarkFailure) in
             let stream = try BlockingStream(port: port)
             let arrived: UInt64
             switch direction {
@@ -60,7 +59,7 @@ enum BenchmarkLoad {
     /// The same beside a download of the same tunnel.
     static func echoesBesideBulk(through port: UInt16, for time: Interval) throws(BenchmarkFailure) -> [Interval] {
         let isOver = Mutex(false)
-        let times = try together(2) { thread throws(BenchmarkFailure) -> [Interval] in
+        let times = try BlockingThread.together(2) { thread throws(BenchmarkFailure) -> [Interval] in
             if thread == 0 {
                 defer { isOver.withLock { $0 = true } }
                 return try echoes(through: port, for: time)
@@ -80,7 +79,7 @@ enum BenchmarkLoad {
         let begin = Clock.monotonic()
         let end = begin + time
         let byte: [UInt8] = [BenchmarkOrigin.Service.opening.rawValue]
-        let counts = try together(threads) { _ throws(BenchmarkFailure) -> Int in
+        let counts = try BlockingThread.together(threads) { _ throws(BenchmarkFailure) -> Int in
             var count = 0
             while Clock.monotonic() < end {
                 let stream = try BlockingStream(port: port)
@@ -105,28 +104,5 @@ enum BenchmarkLoad {
             streams.append(stream)
         }
         return streams
-    }
-
-    /// Does the same in several threads and waits for all of them.
-    private static func together<Value: Sendable>(
-        _ count: Int, _ body: @escaping @Sendable (Int) throws(BenchmarkFailure) -> Value
-    ) throws(BenchmarkFailure) -> [Value] {
-        let results = Mutex<[Result<Value, BenchmarkFailure>]>([])
-        let finished = NSCondition()
-        for thread in 0..<count {
-            Thread.detachNewThread {
-                let result = Result { () throws(BenchmarkFailure) in try body(thread) }
-                finished.lock()
-                results.withLock { $0.append(result) }
-                finished.signal()
-                finished.unlock()
-            }
-        }
-        finished.lock()
-        while results.withLock({ $0.count }) < count { finished.wait() }
-        finished.unlock()
-        var values: [Value] = []
-        for result in results.withLock({ $0 }) { values.append(try result.get()) }
-        return values
     }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 
 /// The destination of everything that is measured: threads that wait on one port and do what a connection's first byte
@@ -31,10 +30,11 @@ final class BenchmarkOrigin: Sendable {
     init() throws(BenchmarkFailure) {
         listener = try BlockingListener()
         for _ in 0..<Self.threads {
-            Thread.detachNewThread { [self] in
+            let thread = try BlockingThread { [self] in
                 // A connection that breaks is the business of its other end, which counts the bytes.
                 while let stream = try? listener.next() { try? serve(stream) }
             }
+            thread.detach()
         }
     }
 

@@ -1,6 +1,6 @@
 import Configuration
 import EventLoop
-import Foundation
+import FoundationEssentials
 import Primitives
 
 /// The processes of a benchmark and their folder. They end, and the folder goes, however this process ends.
@@ -8,11 +8,9 @@ final class BenchmarkProcesses {
     /// Where everything is written.
     let folder: String
 
-    private let guardian = Process()
+    private let guardian: ChildProcess
     /// What keeps the guardian waiting: it acts when this is closed, which a crash does, too.
-    private let lifeline = Pipe()
-    /// Ends with the guardian.
-    private let farewell = Pipe()
+    private let lifeline: ChildFile
 
     /// Waits for the end of its input, which is a list of processes; then ends them and removes the folder.
     private static let guardianScript = """
@@ -24,72 +22,58 @@ final class BenchmarkProcesses {
 
     init() throws {
         folder = try ScratchFolder.make("bench")
-        guardian.executableURL = URL(fileURLWithPath: "/bin/sh")
-        guardian.arguments = ["-c", Self.guardianScript, "sh", folder]
-        guardian.standardInput = lifeline
-        guardian.standardOutput = farewell
-        try guardian.run()
+        let input = try ChildFile.pipe()
+        lifeline = input.writing
+        guardian = try ChildProcess(
+            "/bin/sh", ["-c", Self.guardianScript, "sh", folder],
+            .init(input: input.reading, output: .nothing(), error: .nothing()))
     }
 
     /// Ends everything and waits until it is gone.
     func end() {
-        try? lifeline.fileHandleForWriting.close()
-        _ = farewell.fileHandleForReading.readDataToEndOfFile()
+        lifeline.close()
+        guardian.waitForEnd()
     }
 
     /// A file in the folder that only this user reads.
     func write(_ name: String, _ text: String) throws {
-        let path = "\(folder)/\(name)"
-        try text.write(toFile: path, atomically: true, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        try ConfigurationFile.write(text, to: "\(folder)/\(name)", mode: 0o600, existing: .replace)
     }
 
     /// Starts a program that runs until the end; what it says goes to `NAME.log`.
     func start(_ program: String, _ arguments: [String], name: String) throws -> Int32 {
-        let process = try prepare(program, arguments, name: name)
-        try process.run()
-        lifeline.fileHandleForWriting.write(Data("\(process.processIdentifier)\n".utf8))
-        return process.processIdentifier
+        let log = try ChildFile(addingTo: "\(folder)/\(name).log")
+        let pid = try launch(program, arguments, output: log, error: log).identifier
+        lifeline.write("\(pid)\n")
+        return pid
     }
 
     /// Runs a program to its end.
     ///
     /// - Returns: what it wrote to standard output.
     func run(_ program: String, _ arguments: [String]) throws -> String {
-        // Its end and status are read from the pipe: Foundation may miss the end of a process while others start.
-        let process = try prepare(
-            "/bin/sh", ["-c", "\"$@\" || echo \(Self.failureMark)", "sh", program] + arguments, name: "commands")
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        guard !text.contains(Self.failureMark) else {
+        let output = try ChildFile.pipe()
+        let log = try ChildFile(addingTo: "\(folder)/commands.log")
+        let process = try launch(program, arguments, output: output.writing, error: log)
+        output.writing.close()
+        let text = output.reading.readToEnd()
+        guard process.waitForEnd() else {
             throw BenchmarkFailure("`\(program)` failed: \(lastLine("commands"))")
         }
         return text
     }
 
-    /// What is written behind the output of a program that failed.
-    private static let failureMark = "the-command-failed"
-
-    private func prepare(_ program: String, _ arguments: [String], name: String) throws -> Process {
-        try write("\(name).log", "")
-        guard let log = FileHandle(forWritingAtPath: "\(folder)/\(name).log") else {
-            throw BenchmarkFailure("cannot write to \(folder)")
-        }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(["XDG_RUNTIME_DIR": folder]) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = log
-        process.standardError = log
-        return process
+    private func launch(
+        _ program: String, _ arguments: [String], output: ChildFile, error: ChildFile
+    ) throws -> ChildProcess {
+        try ChildProcess(
+            program, arguments, variables: ["XDG_RUNTIME_DIR": folder],
+            .init(input: .nothing(), output: output, error: error))
     }
 
     /// What a program that was started said last.
     func lastLine(_ name: String) -> String {
-        let text = (try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8)) ?? ""
+        let text = (try? ConfigurationFile.read("\(folder)/\(name).log")) ?? ""
         return text.split(separator: "\n").last.map(String.init) ?? "it said nothing"
     }
 

@@ -1,6 +1,6 @@
 import Configuration
 import EventLoop
-import Foundation
+import FoundationEssentials
 import Primitives
 
 /// Starts the ways to an origin, each with files, keys and ports of its own: nothing of the user's is read or changed.
@@ -10,8 +10,8 @@ struct BenchmarkStart {
 
     /// How long a way may take until a byte gets through it.
     static let patience = Interval.seconds(20)
-    /// Seconds between two attempts.
-    static let retry = 0.05
+    /// Between two attempts.
+    static let retry = Interval.milliseconds(50)
 
     /// A way that programs can use, or a failure that says what it lacks.
     func start(_ kind: BenchmarkSystem.Kind) throws -> BenchmarkSystem {
@@ -29,7 +29,7 @@ struct BenchmarkStart {
                 let said = ["local", "remote"].map { processes.lastLine("\(kind.rawValue)-\($0)") }
                 throw BenchmarkFailure("\(kind.rawValue) does not carry a byte: \(said.joined(separator: "; "))")
             }
-            Thread.sleep(forTimeInterval: Self.retry)
+            Clock.wait(Self.retry)
         }
         return system
     }
@@ -41,9 +41,7 @@ struct BenchmarkStart {
     }
 
     private func godwit() throws -> BenchmarkSystem {
-        guard let binary = Bundle.main.executablePath else {
-            throw BenchmarkFailure("cannot find the program's own file; start it by its full path")
-        }
+        let binary = try ChildProcess.ownProgram()
         let socket = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
         let gateway = socket.localAddress
         socket.close()
@@ -55,8 +53,8 @@ struct BenchmarkStart {
         let invite = try setup.write(now: Clock.unixTime())
         // Loopback is where this origin lives; a gateway as `init` writes it keeps its users off it.
         let text = try ConfigurationFile.read(setup.configuration)
-            .replacingOccurrences(of: "allow = [\"*:*\"]", with: "allow = [\"127.0.0.1:\(origin)\"]")
-            .replacingOccurrences(of: "\nusers", with: "\ncontrol = \"\(folder)/gateway.sock\"\nusers")
+            .replacing("allow = [\"*:*\"]", with: "allow = [\"127.0.0.1:\(origin)\"]")
+            .replacing("\nusers", with: "\ncontrol = \"\(folder)/gateway.sock\"\nusers")
         try processes.write("gateway/gateway.toml", text)
         try processes.write(
             "local.toml",
@@ -75,7 +73,7 @@ struct BenchmarkStart {
         while !processes.lastLine("godwit-remote").contains("is ready"), !BenchmarkProcesses.hasEnded([remote]),
             Clock.monotonic() < end
         {
-            Thread.sleep(forTimeInterval: Self.retry)
+            Clock.wait(Self.retry)
         }
         let local = try processes.start(
             binary, ["connect", "--config", "\(processes.folder)/local.toml"], name: "godwit-local")
@@ -84,6 +82,7 @@ struct BenchmarkStart {
 
     private func ssh(_ kind: BenchmarkSystem.Kind, options: [String]) throws -> BenchmarkSystem {
         let (client, server, keygen) = (try need("ssh"), try need("sshd"), try need("ssh-keygen"))
+        let user = ProcessInfo.processInfo.userName
         let (name, folder) = (kind.rawValue, "\(processes.folder)/\(kind.rawValue)")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         for key in ["host", "user"] {
@@ -106,7 +105,7 @@ struct BenchmarkStart {
         let host = try ConfigurationFile.read("\(folder)/host.pub")
         try processes.write("\(name)/known_hosts", "[127.0.0.1]:\(ports[0]) \(host)")
         // What sshd separates its privileges into where it runs as root; a system that boots with sshd has it.
-        if NSUserName() == "root" {
+        if user == "root" {
             try? FileManager.default.createDirectory(
                 atPath: "/run/sshd", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         }
@@ -118,7 +117,7 @@ struct BenchmarkStart {
         ]
         let local = try processes.start(
             client,
-            ["-F", "none", "-N", "-p", "\(ports[0])", "-l", NSUserName(), "-i", "\(folder)/user"]
+            ["-F", "none", "-N", "-p", "\(ports[0])", "-l", user, "-i", "\(folder)/user"]
                 + settings.flatMap { ["-o", $0] } + options
                 + ["-L", "127.0.0.1:\(ports[1]):127.0.0.1:\(origin)", "127.0.0.1"],
             name: "\(name)-local")

@@ -98,6 +98,8 @@ final class BlockingListener: Sendable {
     func next() throws(BenchmarkFailure) -> BlockingStream {
         let accepted = accept(descriptor, nil, nil)  // asks for no address
         guard accepted >= 0 else { throw BenchmarkFailure(errno, "cannot accept a connection") }
+        // No program that is started meanwhile is to keep it open.
+        _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
         return BlockingStream(adopting: accepted)
     }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 
 /// What processes and all that they started have used, by /proc.
 struct ProcessFigures {

@@ -1,6 +1,7 @@
 import Configuration
 import EventLoop
-import Foundation
+import FoundationEssentials
+import Glibc
 import Primitives
 
 /// The programs of the demonstration: this very binary as gateway, as local endpoint, and for commands to it.
@@ -13,16 +14,13 @@ final class DemoPrograms {
     let gateway6: NetworkAddress?
     /// Where the local endpoint listens for the download.
     let forward: NetworkAddress
-    private let binary: URL
-    private var running: [Process] = []
-    private var commands: [(words: [String], process: Process)] = []
+    private let binary: String
+    private var running: [(name: String, process: ChildProcess)] = []
+    private var commands: [(words: [String], process: ChildProcess)] = []
 
     init() throws {
         folder = try ScratchFolder.make("demo")
-        guard let binary = Bundle.main.executableURL else {
-            throw DemoFailure("cannot find the program's own file; start it by its full path")
-        }
-        self.binary = binary
+        binary = try ChildProcess.ownProgram()
         let sockets = try (0..<2).map { _ in try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0)) }
         (gateway, forward) = (sockets[0].localAddress, sockets[1].localAddress)
         let socket6 = try? BoundDatagramSocket(NetworkAddress(.loopback(.ipv6), port: 0))
@@ -41,10 +39,10 @@ final class DemoPrograms {
         let invite = try setup.write(now: Clock.unixTime())
         // Loopback is where this origin lives; a gateway as `init` writes it keeps its users off it.
         let text = try ConfigurationFile.read(setup.configuration)
-            .replacingOccurrences(of: "allow = [\"*:*\"]", with: "allow = [\"\(origin)\"]")
+            .replacing("allow = [\"*:*\"]", with: "allow = [\"\(origin)\"]")
         let told = relay6.map { "addresses = [\"\($0)\"]\n" } ?? ""
         try write(
-            "gateway/gateway.toml", text.replacingOccurrences(of: "\nusers", with: "\nworkers = 1\n\(told)users"))
+            "gateway/gateway.toml", text.replacing("\nusers", with: "\nworkers = 1\n\(told)users"))
         try write(
             "local.toml",
             """
@@ -55,66 +53,50 @@ final class DemoPrograms {
             listen = "\(forward)"
             to = "\(origin)"
             """)
-        try launch(["gateway", "--config", "\(folder)/gateway/gateway.toml"], log: "gateway.log")
-        try launch(["connect", "--config", "\(folder)/local.toml"], log: "connect.log")
+        for words in [
+            ["gateway", "--config", "\(folder)/gateway/gateway.toml"], ["connect", "--config", "\(folder)/local.toml"],
+        ] {
+            running.append((words[0], try launch(words, log: "\(words[0]).log")))
+        }
     }
 
     private func write(_ name: String, _ text: String) throws {
-        let path = "\(folder)/\(name)"
-        try text.write(toFile: path, atomically: true, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        try ConfigurationFile.write(text, to: "\(folder)/\(name)", mode: 0o600, existing: .replace)
     }
 
-    private func launch(_ arguments: [String], log: String) throws {
-        let process = try prepare(arguments, log: log)
-        try process.run()
-        running.append(process)
-    }
-
-    private func prepare(_ arguments: [String], log: String) throws -> Process {
-        let path = "\(folder)/\(log)"
-        if !FileManager.default.fileExists(atPath: path) { try write(log, "") }
-        guard let output = FileHandle(forWritingAtPath: path) else { throw DemoFailure("cannot write \(path)") }
-        output.seekToEndOfFile()
-        let process = Process()
-        process.executableURL = binary
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(["XDG_RUNTIME_DIR": folder]) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        return process
+    private func launch(_ arguments: [String], log: String) throws -> ChildProcess {
+        let output = try ChildFile(addingTo: "\(folder)/\(log)")
+        return try ChildProcess(
+            binary, arguments, variables: ["XDG_RUNTIME_DIR": folder],
+            .init(input: .nothing(), output: output, error: output))
     }
 
     /// Gives the local endpoint a command, such as `paths use 127.0.0.2`, and does not wait for its end.
     func command(_ words: [String]) throws {
-        let process = try prepare(words, log: "commands.log")
-        try process.run()
-        commands.append((words, process))
+        commands.append((words, try launch(words, log: "commands.log")))
     }
 
     /// The commands that failed so far, and the programs that ended too early, in words.
     func failures() -> [String] {
-        let failed = commands.filter { !$0.process.isRunning && $0.process.terminationStatus != 0 }.map(\.words)
+        let failed = commands.filter { !$0.process.isRunning && !$0.process.hasSucceeded }.map(\.words)
         var sentences = failed.map { "`godwit \($0.joined(separator: " "))` failed: \(lastLine("commands.log"))" }
-        if let process = running.first(where: { !$0.isRunning }) {
-            let name = process.arguments?.first ?? "a program"
+        if let (name, _) = running.first(where: { !$0.process.isRunning }) {
             sentences.append("`godwit \(name)` ended: \(lastLine("\(name).log"))")
         }
         return sentences
     }
 
     private func lastLine(_ name: String) -> String {
-        let text = (try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)) ?? ""
+        let text = (try? ConfigurationFile.read("\(folder)/\(name)")) ?? ""
         return text.split(separator: "\n").last.map(String.init) ?? "it said nothing"
     }
 
     /// Ends the programs and removes their files.
     func end() {
-        for process in running where process.isRunning {
+        for (_, process) in running where process.isRunning {
             // Not asked: tunnels that they would wait for have no meaning any more, and their files go with them.
-            kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
+            kill(process.identifier, SIGKILL)
+            process.waitForEnd()
         }
         try? FileManager.default.removeItem(atPath: folder)
     }
