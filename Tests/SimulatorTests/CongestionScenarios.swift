@@ -49,6 +49,21 @@ struct BBRScenarios {
     func besideCubic() throws { #expect((1.0 / 3...2.0 / 3).contains(try part([.bbr, .cubic]))) }
 }
 
+/// What the controllers that answer losses make of a link that is full and has room in its queue.
+@Suite("NewReno and CUBIC on a steady link")
+struct LossBasedScenarios {
+    @Test(
+        "use 90 % of it: a slow start that round-trip times have rightly ended does not go on",
+        arguments: [CongestionAlgorithm.newReno, .cubic])
+    func steady(algorithm: CongestionAlgorithm) throws {
+        let scene = CongestionScene(
+            link: .cellular, flows: [algorithm], from: .seconds(1), until: .milliseconds(3_500))
+        let share = try #require(try scene.run(seed: 1).first)
+        #expect(share.rate >= 36e6, "\(share)")
+        #expect(share.addedDelay <= .milliseconds(30), "\(share)")
+    }
+}
+
 /// The three controllers on the same links, to decide by: `GODWIT_CONGESTION_TABLE=1 swift test --filter CongestionTable`.
 @Suite("Congestion controllers compared", .enabled(if: isTableWanted))
 struct CongestionTable {

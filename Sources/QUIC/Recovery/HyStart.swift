@@ -23,9 +23,14 @@ struct HyStart: Equatable, Sendable {
     static let conservativeGrowthDivisor = 4
     /// Rounds of conservative slow start before congestion avoidance (CSS_ROUNDS).
     static let conservativeRounds = 5
-    /// Rounds without a queue after which a slow start that round-trip times have ended goes on. The first ones may see the queue of
-    /// its end drain, and one more may pass until the pacer has filled the path again.
+    /// Rounds without a queue after which a wider window is tried, when round-trip times have ended slow start. The first ones may see the
+    /// queue of its end drain, and one more may pass until the pacer has filled the path again.
     static let quietRounds = 3
+    /// The same after many trials in vain: each doubles it.
+    static let mostQuietRounds = 96
+    /// Rounds with a wider window: in the first one it grows as in conservative slow start, in the last one the path shows what it makes
+    /// of that. A window that just fills it leaves no queue, and one that is wider by a quarter does.
+    static let widenedRounds = 2
     /// Packets that one acknowledgement usually covers; an ACK of more counts as several samples.
     static let packetsPerSample = 2
 
@@ -34,7 +39,8 @@ struct HyStart: Equatable, Sendable {
     ///  standard ──────────► conservative ──────────────────────────────► ended ──┐
     ///     ▲                      │                                         │     │ congestion
     ///     └──────────────────────┴─────────────────────────────────────────┘     ▼
-    ///                 RTT fell below the baseline   three rounds without a queue   finished
+    ///                 RTT fell below the baseline   some rounds without a queue,   finished
+    ///                                               the last with a wider window
     /// ```
     enum Phase: Equatable, Sendable {
         /// Slow start.
@@ -43,8 +49,10 @@ struct HyStart: Equatable, Sendable {
         case conservative(baseline: Interval, roundsLeft: Int)
         /// Slow start is over, and nothing but round-trip times said that it had to be. They may have risen because a radio or
         /// a host paused, and a window that is too small by far would stay so for many seconds: after some rounds in which it was
-        /// filled and no queue stood, slow start goes on.
+        /// filled and no queue stood, a wider one is tried.
         case ended(roundsLeft: Int)
+        /// The window is wider by a part. Slow start goes on if that leaves no queue either.
+        case widened(roundsLeft: Int)
         /// Slow start is over for good; later ones are not watched (RFC 9406 §4.3: initial slow start only).
         case finished
     }
@@ -57,6 +65,8 @@ struct HyStart: Equatable, Sendable {
     private var smallest: Interval?
     private var sampleCount = 0
     private var rise: Rise?
+    /// Rounds without a queue that the next trial takes.
+    private var patience = HyStart.quietRounds
 
     /// Samples in a row above the minimum of the last round.
     private struct Rise: Equatable, Sendable {
@@ -84,10 +94,10 @@ struct HyStart: Equatable, Sendable {
     mutating func end(at now: Instant) {
         switch phase {
         case .standard, .conservative:
-            phase = .ended(roundsLeft: Self.quietRounds)
+            phase = .ended(roundsLeft: patience)
             // What was measured before was measured with other windows.
             beginRound(at: now)
-        case .ended, .finished:
+        case .ended, .widened, .finished:
             break
         }
     }
@@ -95,7 +105,7 @@ struct HyStart: Equatable, Sendable {
     /// By how many bytes slow start widens the window for `acknowledged` bytes.
     func growth(for acknowledged: Int) -> Int {
         switch phase {
-        case .conservative: acknowledged / Self.conservativeGrowthDivisor
+        case .conservative, .widened: acknowledged / Self.conservativeGrowthDivisor
         case .standard, .ended, .finished: acknowledged
         }
     }
@@ -136,7 +146,7 @@ struct HyStart: Equatable, Sendable {
             // RFC 9406 §4.2: the rise was a jitter, slow start goes on.
             guard sampleCount >= Self.samplesOfRise, let roundMinimum, roundMinimum < baseline else { return }
             phase = .standard
-        case .ended, .finished:
+        case .ended, .widened, .finished:
             break
         }
     }
@@ -163,10 +173,17 @@ struct HyStart: Equatable, Sendable {
         case .conservative(let baseline, let roundsLeft):
             phase =
                 roundsLeft <= 1
-                ? .ended(roundsLeft: Self.quietRounds) : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
+                ? .ended(roundsLeft: patience) : .conservative(baseline: baseline, roundsLeft: roundsLeft - 1)
         case .ended(let roundsLeft):
-            let left = isWithoutQueue ? roundsLeft - 1 : Self.quietRounds
-            phase = left == 0 ? .standard : .ended(roundsLeft: left)
+            let left = isWithoutQueue ? roundsLeft - 1 : patience
+            phase = left == 0 ? .widened(roundsLeft: Self.widenedRounds) : .ended(roundsLeft: left)
+        case .widened(let roundsLeft):
+            if !isWithoutQueue {
+                patience = min(patience * 2, Self.mostQuietRounds)
+                phase = .ended(roundsLeft: patience)
+            } else {
+                phase = roundsLeft <= 1 ? .standard : .widened(roundsLeft: roundsLeft - 1)
+            }
         case .standard, .finished:
             break
         }

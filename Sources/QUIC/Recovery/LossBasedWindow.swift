@@ -9,7 +9,7 @@ import Primitives
 ///   │    │  │  persistent congestion           │                                                  │  │
 ///   │    └──┼──────────────────────────────────┘                                                  │  │
 ///   │       └───────── HyStart++: the round-trip time rose ───────────────────────────────────────┘  │
-///   └───────────────── no sign of congestion ever, and a filled window leaves no queue ──────────────┘
+///   └────────── no sign of congestion ever, and a window that was widened leaves no queue ───────────┘
 /// ```
 /// Of an ACK, first every packet goes in through `packetAcknowledged`, then `acknowledgementsProcessed` moves the window.
 struct LossBasedWindow: Equatable, Sendable {
@@ -43,6 +43,8 @@ struct LossBasedWindow: Equatable, Sendable {
     private var halfFilledAt: Instant?
     private var acknowledgedNow = Acknowledged()
     private var trial: Trial?
+    /// The window before HyStart++ had it widened to see whether the path is full.
+    private var unwidened: Int?
 
     /// How it grows in congestion avoidance.
     enum Avoidance: Equatable, Sendable {
@@ -184,6 +186,7 @@ struct LossBasedWindow: Equatable, Sendable {
     /// Falls back to the minimum window (RFC 9002 §7.6.2).
     mutating func persistentCongestionEstablished() {
         window = minimumWindow
+        unwidened = nil
         recoveryStart = nil
         undo = nil
         if case .cubic(var cubic) = avoidance {
@@ -204,6 +207,7 @@ struct LossBasedWindow: Equatable, Sendable {
         let isLimitUnknown = slowStartThreshold == .max && remembered <= window
         if !isLimitUnknown { slowStartThreshold = max(remembered, start) }
         window = start
+        unwidened = nil
         recoveryStart = nil
         undo = nil
         trial = Trial(goal: start)
@@ -265,15 +269,11 @@ struct LossBasedWindow: Equatable, Sendable {
             pauseGrowth()
             return
         }
+        hyStart.end(at: now)
         if let sample {
-            hyStart.end(at: now)
             hyStart.acknowledged(rtt: sample, newestSent: newestSent, packets: acknowledged.packets, at: now)
-            if hyStart.phase == .standard {
-                slowStartThreshold = .max
-                pauseGrowth()
-                return
-            }
         }
+        if triesWiderWindow(acknowledged) { return }
         switch avoidance {
         case .newReno(var newReno):
             window = newReno.grown(window, acknowledged: acknowledged.bytes, datagramSize: datagramSize)
@@ -284,6 +284,28 @@ struct LossBasedWindow: Equatable, Sendable {
             avoidance = .cubic(cubic)
         }
         window = min(window, CongestionController.maximumWindow)
+    }
+
+    /// Widens the window while HyStart++ tries whether the path is full, and goes back to what it was if it is, or to slow start if
+    /// it is not. False when the window is to grow as in congestion avoidance.
+    private mutating func triesWiderWindow(_ acknowledged: Acknowledged) -> Bool {
+        switch hyStart.phase {
+        case .widened(let roundsLeft):
+            let before = unwidened ?? window
+            unwidened = before
+            guard roundsLeft == HyStart.widenedRounds else { return true }
+            let most = before.addingSaturating(before / HyStart.conservativeGrowthDivisor)
+            window = min(window.addingSaturating(hyStart.growth(for: acknowledged.bytes)), most)
+            return true
+        case .standard:
+            slowStartThreshold = .max
+        case .conservative, .ended, .finished:
+            guard let before = unwidened else { return false }
+            window = min(window, before)
+        }
+        unwidened = nil
+        pauseGrowth()
+        return hyStart.phase == .standard
     }
 
     private mutating func pauseGrowth() {
@@ -324,6 +346,7 @@ struct LossBasedWindow: Equatable, Sendable {
             undo = nil
         }
         slowStartThreshold = window
+        unwidened = nil
         hyStart.finish()
     }
 }

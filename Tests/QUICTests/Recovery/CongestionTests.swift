@@ -322,9 +322,9 @@ struct RecoveryHyStartTests {
     }
 
     @Test(
-        "three rounds without a queue resume a slow start that round-trip times have ended",
-        arguments: [41.0, 43, 52])
-    func resumption(rtt: Double) {
+        "three rounds without a queue widen the window, and two more with it resume slow start",
+        arguments: [41.0, 43, 52], [41.0, 43])
+    func resumption(rtt: Double, widened: Double) {
         var hyStart = HyStart()
         var clock = 0.0
         for _ in 0..<3 { round(&hyStart, &clock, rtt: 40) }
@@ -336,7 +336,36 @@ struct RecoveryHyStartTests {
         #expect(hyStart.hasEnded)
         // A round ends with the first packet of the next.
         round(&hyStart, &clock, rtt: rtt)
-        #expect((hyStart.phase == .standard) == (rtt < 42.5))
+        guard rtt < 42.5 else {
+            #expect(hyStart.hasEnded)
+            return
+        }
+        #expect(hyStart.phase == .widened(roundsLeft: HyStart.widenedRounds))
+        #expect(hyStart.growth(for: 1_000) == 250)
+        for _ in 0..<HyStart.widenedRounds { round(&hyStart, &clock, rtt: widened) }
+        // In vain, it takes twice as long until the next time.
+        #expect(
+            hyStart.phase
+                == (widened < 42.5 ? .standard : .ended(roundsLeft: HyStart.quietRounds * 2)))
+    }
+
+    @Test func aFullPathIsTriedMoreAndMoreSeldom() {
+        var hyStart = HyStart()
+        var clock = 0.0
+        for _ in 0..<3 { round(&hyStart, &clock, rtt: 40) }
+        hyStart.end(at: at(clock))
+        var trials = 0
+        var isWidened = false
+        for _ in 0..<600 {
+            // A queue stands in the rounds with a wider window, and only then.
+            round(&hyStart, &clock, rtt: isWidened ? 50 : 40)
+            let wasWidened = isWidened
+            if case .widened = hyStart.phase { isWidened = true } else { isWidened = false }
+            if isWidened, !wasWidened { trials += 1 }
+            #expect(hyStart.phase != .standard)
+        }
+        // 3 + 6 + 12 + 24 + 48 rounds between the first six, and 96 from then on.
+        #expect((6...12).contains(trials))
     }
 
     @Test func congestionEndsItForGood() {
