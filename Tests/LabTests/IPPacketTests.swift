@@ -53,6 +53,46 @@ struct IPPacketTests {
         #expect(answer.source.port == 0 && answer.destination.port == 77)
     }
 
+    /// RFC 5508 §4: what a host says of a packet that it will not have goes back to who sent it, through the translator.
+    @Test func anErrorHasTheEndsOfThePacketThatItQuotes() {
+        let outside = Packets.address("203.0.113.9:40000")
+        for quoted in [Packets.udp(from: outside, payload: [1, 2, 3]), Packets.tcp(from: outside)] {
+            var error = Packets.portUnreachable(quoted)
+            #expect(error.source == Packets.server && error.destination == outside)
+            error.destination = Packets.host
+            #expect(error.source == Packets.server && error.destination == Packets.host)
+            #expect(Packets.isSound(error))
+            let inner = IPPacket(Array(error.bytes[28...]))
+            #expect(inner?.source == Packets.host && inner?.destination == Packets.server)
+            #expect(Packets.sum(Array(error.bytes[28..<48])) == 0xFFFF)
+            error.source = Packets.address("198.51.100.7:80")
+            #expect(error.source == Packets.address("198.51.100.7:80") && Packets.isSound(error))
+        }
+    }
+
+    @Test func anErrorPassesTheTranslatorOfALink() throws {
+        var link = EmulatedLink<IPPacket>("l", .ideal, outside: [Packets.address("203.0.113.9:0").ip], seed: 1)
+        #expect(link.enter(Packets.udp(payload: [1]), .outbound, at: .origin) == nil)
+        guard case .outbound(let sent) = link.nextDelivery(at: .origin, dueBy: .origin) else {
+            Issue.record("nothing left the link")
+            return
+        }
+        #expect(link.enter(Packets.portUnreachable(sent), .inbound, at: .origin) == nil)
+        guard case .inbound(let told) = link.nextDelivery(at: .origin, dueBy: .origin) else {
+            Issue.record("the error did not come back")
+            return
+        }
+        #expect(told.destination == Packets.host && Packets.isSound(told))
+    }
+
+    @Test func anErrorThatQuotesNothingLegibleHasNoPorts() throws {
+        let error = Packets.portUnreachable(Packets.udp(payload: [1, 2, 3])).bytes
+        for count in 28..<52 {
+            let cut = try #require(IPPacket(Array(error.prefix(count))))
+            #expect(cut.source.port == 0 && cut.destination.port == 0)
+        }
+    }
+
     @Test func staysSoundWhenCorrupted() {
         var generator = SeededGenerator(seed: 11)
         for length in [1, 2, 3, 64, 1_350] {

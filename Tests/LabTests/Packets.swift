@@ -72,6 +72,13 @@ enum Packets {
             from: source, to: destination, transport: 1, message, checksumAt: 2, pseudoHeader: false)
     }
 
+    /// What the receiver of a packet says when nobody listens at its port (RFC 792).
+    static func portUnreachable(_ packet: IPPacket) -> IPPacket {
+        let message: [UInt8] = [3, 3, 0, 0, 0, 0, 0, 0] + packet.bytes
+        return Packets.packet(
+            from: packet.destination.ip, to: packet.source.ip, transport: 1, message, checksumAt: 2, pseudoHeader: false)
+    }
+
     /// Whether a receiver's kernel would find every checksum in order.
     static func isSound(_ packet: IPPacket) -> Bool {
         let bytes = packet.bytes

@@ -3,8 +3,9 @@ public import Simulator
 
 /// An IPv4 or IPv6 packet as a network interface hands it out, with what links and translators read and rewrite.
 ///
-/// Whatever is changed, the checksums of IP, UDP, TCP and ICMP echo are brought along (RFC 1624), so that the receiver's
-/// kernel finds nothing wrong.
+/// Whatever is changed, the checksums of IP, UDP, TCP and ICMP are brought along (RFC 1624), so that the receiver's kernel
+/// finds nothing wrong. An ICMP error has the ends of the flow that it is about (RFC 5508 §4): they stand in the packet that
+/// it quotes.
 public struct IPPacket: LinkPacket, Hashable, Sendable {
     /// The transport protocols whose header is understood.
     enum Transport: UInt8 {
@@ -20,6 +21,8 @@ public struct IPPacket: LinkPacket, Hashable, Sendable {
     let headerSize: Int
     /// Nil for other protocols, for fragments, and where the packet is too short for the header.
     let transport: Transport?
+    /// In an ICMP error about a UDP or TCP packet: where the quoted packet starts, and its ports.
+    private let quoted: (header: Int, ports: Int)?
 
     /// Reads the headers; nil for what is no complete IP packet.
     public init?(_ bytes: [UInt8]) {
@@ -33,12 +36,14 @@ public struct IPPacket: LinkPacket, Hashable, Sendable {
             // RFC 791 §3.1: fragments but the first have no transport header, and the first not the whole payload.
             let isFragment = (UInt16(bytes[6]) << 8 | UInt16(bytes[7])) & 0x3FFF != 0
             transport = isFragment ? nil : Self.transport(bytes[9], available: bytes.count - headerSize)
+            quoted = transport == .icmp ? Self.quoted(bytes, message: headerSize) : nil
         case 6:
             family = .ipv6
             headerSize = Self.ipv6HeaderSize
             guard bytes.count >= headerSize else { return nil }
             let transport = Self.transport(bytes[6], available: bytes.count - headerSize)
             self.transport = transport == .icmp ? nil : transport
+            quoted = nil
         default:
             return nil
         }
@@ -56,6 +61,19 @@ public struct IPPacket: LinkPacket, Hashable, Sendable {
         case nil: nil
         }
     }
+
+    /// Reads which packet an ICMP message is about (RFC 792); nil unless it is an error that quotes UDP or TCP.
+    private static func quoted(_ bytes: [UInt8], message: Int) -> (header: Int, ports: Int)? {
+        let header = message + 8
+        guard [3, 11, 12].contains(bytes[message]), bytes.count >= header + ipv4HeaderSize else { return nil }
+        let ports = header + Int(bytes[header] & 0x0F) * 4
+        let isLegible = bytes[header] >> 4 == 4 && ports >= header + ipv4HeaderSize && bytes.count >= ports + 4
+        return isLegible && [6, 17].contains(bytes[header + 9]) ? (header, ports) : nil
+    }
+
+    public static func == (a: IPPacket, b: IPPacket) -> Bool { a.bytes == b.bytes }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(bytes) }
 
     public var packetSize: Int { bytes.count }
 
@@ -78,6 +96,7 @@ public struct IPPacket: LinkPacket, Hashable, Sendable {
         get { NetworkAddress(address(at: family == .ipv4 ? 12 : 8), port: port(.source)) }
         set {
             setAddress(newValue.ip, at: family == .ipv4 ? 12 : 8)
+            setQuotedAddress(newValue.ip, .source)
             setPort(newValue.port, .source)
         }
     }
@@ -86,6 +105,7 @@ public struct IPPacket: LinkPacket, Hashable, Sendable {
         get { NetworkAddress(address(at: family == .ipv4 ? 16 : 24), port: port(.destination)) }
         set {
             setAddress(newValue.ip, at: family == .ipv4 ? 16 : 24)
+            setQuotedAddress(newValue.ip, .destination)
             setPort(newValue.port, .destination)
         }
     }
@@ -143,11 +163,24 @@ extension IPPacket {
         (0..<size).map { UInt8(truncatingIfNeeded: number >> UInt64((size - 1 - $0) * 8)) }
     }
 
+    /// The quoted packet went the other way: who is told of the error is who sent it.
+    private mutating func setQuotedAddress(_ address: IPAddress, _ end: End) {
+        guard let quoted, address.family == family else { return }
+        let offset = quoted.header + (end == .source ? 16 : 12)
+        let checksum = (quoted.header + 10)..<(quoted.header + 12)
+        let (oldAddress, oldChecksum) = (Array(bytes[offset..<(offset + 4)]), Array(bytes[checksum]))
+        let newAddress = Self.bigEndian(address.low, size: 4)
+        replace(at: offset, with: newAddress, .payload)
+        update(checksumAt: checksum.lowerBound, from: oldAddress, to: newAddress)
+        update(checksumAt: headerSize + 2, from: oldChecksum, to: Array(bytes[checksum]))
+    }
+
     /// Where a port stands. RFC 5508 §3.1: the identifier of an echo stands for the port of the host that asks.
     private func portOffset(_ end: End) -> Int? {
         switch transport {
         case .udp, .tcp: return headerSize + (end == .source ? 0 : 2)
         case .icmp:
+            if let quoted { return quoted.ports + (end == .source ? 2 : 0) }
             let type = bytes[headerSize]
             let isOfAsker = type == 8 && end == .source || type == 0 && end == .destination
             return isOfAsker ? headerSize + 4 : nil
