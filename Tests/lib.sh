@@ -12,6 +12,8 @@
 #     run --list           the names of the cases
 #     KEEP=DIR run ...     leaves everything the cases wrote in DIR
 #     STRICT=1 run ...     a case that would be skipped fails: for machines that have all it takes
+#     REPEAT=5 run ...     each case so often, and a table of what they measured: median and worst beside the goal. A median
+#                          beyond its goal is a failure then, whatever a single run may miss.
 #
 # A program whose cases measure time on a machine that does other things too sets `attempts=2`: a case that ends by
 # `too_slow` is run once more, and its line says so. What ends by `fail` fails. One whose cases measure none sets `jobs`:
@@ -30,6 +32,8 @@ slowness=${SLOWNESS:-1}
 attempts=1
 # How many cases are run at once.
 jobs=1
+# How often each case is run, passed or not.
+repeat=${REPEAT:-1}
 # Exit codes of a case that cannot run here, and of one that missed nothing but a time or a rate.
 readonly skipped=77 missed_time=76
 
@@ -64,6 +68,28 @@ too_slow() {
 skip() {
     echo "$*" >"$work/reason"
     exit "$skipped"
+}
+
+# measured WHAT VALUE UNIT most|least GOAL [BEYOND]: a figure of the case, a whole number, for its remark and for the table of
+# repeated runs. The case ends by `too_slow` if the figure misses the goal by more than TOLERANCE allows: that times what the goal
+# has above BEYOND, or half of a goal that is the least.
+measured() {
+    local what=$1 value=$2 unit=$3 side=$4 goal=$5 beyond=${6:-0} bound
+    [[ $value =~ ^[0-9]+$ ]] || fail "no figure for $what: $value"
+    printf '%s\t%s\t%s\t%s\t%s\n' "$what" "$value" "$unit" "$side" "$goal" >>"$work/figures"
+    echo "$what $value $unit, goal $goal $unit" >>"$work/remark"
+    if [[ $side == most ]]; then
+        bound=$((beyond + (goal - beyond) * TOLERANCE))
+        ((value <= bound)) || too_slow "$what $value $unit, the goal is $goal $unit"
+    else
+        bound=$((TOLERANCE > 1 ? goal / 2 : goal))
+        ((value >= bound)) || too_slow "$what $value $unit, the goal is $goal $unit"
+    fi
+}
+
+# remarks TEXT: more to be seen behind the name of the case.
+remarks() {
+    echo "$*" >>"$work/remark"
 }
 
 # needs PROGRAM...: skips the case unless all of them are there.
@@ -372,12 +398,13 @@ await_case() {
     number=${running[$pid]}
     unset "running[$pid]"
     cat "$base/$number.lines"
+    keep_figures "$number"
     case $code in
         0) passed=$((passed + 1)) ;;
         "$skipped") missed=$((missed + 1)) ;;
         *) failed=$((failed + 1)) ;;
     esac
-    [[ -n ${KEEP:-} ]] || rm -rf "${base:?}/$number" "$base/$number"-* "$base/$number.lines"
+    [[ -n ${KEEP:-} ]] || rm -rf "${base:?}/$number" "$base/$number"-* "$base/$number.lines" "$base/$number.name"
 }
 
 run_cases() {
@@ -389,27 +416,39 @@ run_cases() {
         printf '%s\n' "${case_names[@]}"
         return
     fi
-    local passed=0 failed=0 missed=0 name number=0
+    local passed=0 failed=0 missed=0 name number=0 round
     # The number of a case that runs, by its process.
     declare -A running=()
     base=${KEEP:-$(mktemp -d "${TMPDIR:-/tmp}/godwit-tests.XXXXXX")}
     mkdir -p "$base"
     [[ -n ${KEEP:-} ]] || trap 'rm -rf "$base"' EXIT
     prepare "$base"
+    # A second attempt would leave out what was slow.
+    ((repeat == 1)) || attempts=1
     for name in "${case_names[@]}"; do
         matches "$name" "$@" || continue
-        ((${#running[@]} < jobs)) || await_case
-        number=$((number + 1))
-        # Cases that run at once take their ports from different places.
-        CASE_SLOT=$((number % (jobs * 4))) judge_case "$name" "$base/$number" >"$base/$number.lines" &
-        running[$!]=$number
+        for ((round = 1; round <= repeat; round++)); do
+            ((${#running[@]} < jobs)) || await_case
+            number=$((number + 1))
+            echo "$name" >"$base/$number.name"
+            # Cases that run at once take their ports from different places.
+            CASE_SLOT=$((number % (jobs * 4))) judge_case "$name" "$base/$number" >"$base/$number.lines" &
+            running[$!]=$number
+        done
     done
     while ((${#running[@]} > 0)); do await_case; done
+    local code=0
+    if ((repeat > 1)); then python3 "$tests/support/medians.py" "$base/figures" || code=1; fi
     echo "$passed passed, $failed failed, $missed skipped"
-    ((failed == 0))
+    ((failed == 0 && code == 0))
 }
 
-# What a case wants to be seen behind its name: the file `remark`.
+# keep_figures NUMBER: what a case has measured, with its name.
+keep_figures() {
+    [[ ! -s $base/$1/figures ]] || sed "s/^/$(cat "$base/$1.name")\t/" "$base/$1/figures" >>"$base/figures"
+}
+
+# What a case wants to be seen behind its name: the lines of the file `remark`.
 remark() {
-    [[ ! -s $1/remark ]] || echo " ($(head -n 1 "$1/remark"))"
+    [[ ! -s $1/remark ]] || echo " ($(paste -s -d ';' "$1/remark" | sed 's/;/; /g'))"
 }
