@@ -76,7 +76,8 @@ enum Packets {
     static func portUnreachable(_ packet: IPPacket) -> IPPacket {
         let message: [UInt8] = [3, 3, 0, 0, 0, 0, 0, 0] + packet.bytes
         return Packets.packet(
-            from: packet.destination.ip, to: packet.source.ip, transport: 1, message, checksumAt: 2, pseudoHeader: false)
+            from: packet.destination.ip, to: packet.source.ip, transport: 1, message, checksumAt: 2,
+            pseudoHeader: false)
     }
 
     /// Whether a receiver's kernel would find every checksum in order.
