@@ -151,6 +151,8 @@ extension GatewayGroup {
         guard let index = index(of: name) else { return }
         members[index].health.connected(after: handshake, at: now)
         enter(.connected, index, at: now)
+        // Tunnels have brought back what was released: as long as it counts as connected, its end has to be told.
+        seek(index, at: now)
         proceed(at: now)
     }
 

@@ -215,8 +215,8 @@ struct GatewayKeepingTests {
             let began = bench.now
             while bench.group.choice == bench.b, bench.now - began < .seconds(600) { _ = bench.pass(.seconds(1)) }
             proofs.append((bench.now - began).milliseconds / 1000)
-            bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
             bench.group.connectionLost(bench.a, at: bench.now)
+            bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
             _ = bench.pass(.seconds(1))
             #expect(bench.group.choice == bench.b)
         }
