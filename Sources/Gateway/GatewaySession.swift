@@ -21,14 +21,18 @@ final class GatewaySession: ConnectionApplication {
     private var counted: Set<TunnelID> = []
     /// Tunnels that can be resumed.
     private var resumable: ResumableTunnels
+    /// Whether the gateway was draining when the connection came.
+    private let isResumptionOnly: Bool
     /// The user whose connection this is: the first who authenticated on it.
     private(set) var user: String?
 
     init(_ driven: DrivenConnection, worker: GatewayWorker) {
         self.driven = driven
         self.worker = worker
-        let http = HTTP3Connection(
-            driven.connection, configuration: HTTP3Connection.Configuration(greaseSeed: worker.drawSeed()))
+        var configuration = HTTP3Connection.Configuration(greaseSeed: worker.drawSeed())
+        isResumptionOnly = worker.isDraining
+        if isResumptionOnly { configuration.tunnelResumptionOnly = .announced }
+        let http = HTTP3Connection(driven.connection, configuration: configuration)
         var limits = TunnelRelay.Limits()
         limits.maximumRing = Int(worker.state.policy.resumption.buffer.bytes)
         server = TunnelServer(http, limits: limits)
@@ -132,6 +136,9 @@ final class GatewaySession: ConnectionApplication {
 
     private func connect(_ id: TunnelID, to destination: Destination) {
         guard let name = owners[id] else { return server.connectFailed(id, .internalError) }
+        guard !isResumptionOnly else {
+            return refuse(id, .gatewayGoingAway, "the gateway is draining", to: destination)
+        }
         guard worker.state.takeTunnel(of: name) else {
             return refuse(id, .connectionLimitReached, "the user has as many tunnels as allowed", to: destination)
         }

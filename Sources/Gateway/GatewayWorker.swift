@@ -17,7 +17,7 @@ enum WorkerRequest: Sendable {
     case serve
     /// Users or rules were read again.
     case policyChanged
-    /// Take no more connections and tunnels.
+    /// Take no more tunnels; clients that have lost their connection may come back for those that they have.
     case drain
     /// Close all connections.
     case close(GatewayEnd)
@@ -63,6 +63,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private var ownedOrigins: GatewayOrigins?
     private let setup: WorkerSetup
     private var driver: EndpointDriver?
+    /// Whether no more tunnels are opened.
+    private(set) var isDraining = false
     /// Sockets that nobody reads yet.
     private var sockets: [BoundDatagramSocket]
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
@@ -145,7 +147,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             for session in sessions.values { session.usersChanged() }
             endTunnelsOfRemovedUsers()
         case .drain:
-            driver?.acceptance = .closed
+            isDraining = true
             for session in sessions.values { session.drain() }
         case .close(.restart): letGo()
         case .close(.stop): close(.stop)
@@ -164,6 +166,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
             }
         // Left to the system, connections to origins would seem to end in order.
         if end == .stop { held.close() }
+        // Whoever comes now would be left without a word.
+        if end == .stop, isDraining { driver?.acceptance = .closed }
         for driven in driver?.allConnections ?? [] {
             driven.connection.close(errorCode: code.rawValue, reason: reason, at: loop.now)
             driven.needsService()

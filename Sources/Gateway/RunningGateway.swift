@@ -327,11 +327,13 @@ final class RunningGateway: SignalHandler, TimerHandler, ControlResponder, Mailb
 
     private func drained(_ status: GatewayStatus) {
         guard stage == .draining else { return }
-        if status.tunnelCount == 0 { return closeConnections() }
+        // Clients may come back for what is held.
+        let count = status.tunnelCount + status.heldTunnels
+        if count == 0 { return closeConnections() }
         if !hasToldOfDrain {
             hasToldOfDrain = true
             let seconds = drainLimit.milliseconds / 1000
-            log.notice("\(status.tunnelCount) tunnels have \(seconds) s to end")
+            log.notice("\(count) tunnels have \(seconds) s to end")
         }
         arm(GatewayProcess.drainPoll)
     }

@@ -62,6 +62,17 @@ extension GatewayLink: TunnelHoldOwner {
         for entry in entries { session.resume(entry) }
     }
 
+    /// A gateway that is draining goes on with the tunnels that it has: the connection is for nothing else.
+    func goOnDraining(on session: LinkSession) {
+        log.debug("the gateway is still draining", metadata: ["gateway": "\(session.attempt.address)"])
+        for old in leaving where old.isSilent { old.detachTunnels() }
+        resumeHeld(on: session)
+        leave(session)
+        state = .waiting
+        armRetry(nextPause())
+        owner.linkGoingAway(self)
+    }
+
     func tunnelResumed() {
         outage.resumed += 1
         tunnelAnswered()

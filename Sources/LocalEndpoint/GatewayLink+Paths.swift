@@ -37,7 +37,12 @@ extension GatewayLink: PathContextOwner {
 
     /// No path of the connection answers: it may be over without this end's knowing.
     func raceWanted(by session: LinkSession, _ reason: Handover.Reason) {
-        guard session === self.session, racing == nil else { return }
+        guard session === self.session else {
+            // What a draining gateway has can go on with another connection to it.
+            if case .waiting = state, leaving.contains(where: { $0 === session }) { retryAtOnce() }
+            return
+        }
+        guard racing == nil else { return }
         log.info("trying a fresh connection as well", metadata: ["why": "\(reason.sentence)"])
         let dial = GatewayDial(invite, link: self)
         racing = Race(dial: dial, began: loop.now)

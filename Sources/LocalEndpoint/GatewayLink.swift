@@ -62,8 +62,10 @@ final class GatewayLink: TimerHandler {
     var racing: Race?
     /// When the network said that nobody listens where the connection leads; nil when something was heard after that.
     var refused: Instant?
+    /// Whether the gateway takes no further tunnels, as far as is known.
+    var isDraining = false
     /// Connections that take no further tunnels and have some left.
-    private(set) var leaving: [LinkSession] = []
+    var leaving: [LinkSession] = []
     /// Connections that are over, until their sockets are closed.
     private var discarded: [LinkSession] = []
     /// Tunnels without a connection.
@@ -273,6 +275,8 @@ final class GatewayLink: TimerHandler {
     }
 
     func connected(_ session: LinkSession) {
+        guard !session.isResumptionOnly else { return goOnDraining(on: session) }
+        isDraining = false
         state = .ready(session)
         refused = nil
         lastFailure = nil
@@ -299,13 +303,13 @@ final class GatewayLink: TimerHandler {
         owner.link(self, failed: failure)
     }
 
-    private func nextPause() -> Interval {
+    func nextPause() -> Interval {
         backoff.next(atMost: isAwaited ? Backoff.longestAwaited : Backoff.longest, using: &generator)
     }
 
     func retryAtOnce() { armRetry(.zero) }
 
-    private func armRetry(_ interval: Interval) {
+    func armRetry(_ interval: Interval) {
         if let retryTimer { loop.arm(retryTimer, at: max(loop.now + interval, noDialBefore)) }
     }
 
@@ -337,6 +341,7 @@ final class GatewayLink: TimerHandler {
 
     func closed(_ session: LinkSession, _ end: ConnectionEnd) {
         discard(session)
+        let wasLeaving = leaving.contains { $0 === session }
         leaving.removeAll { $0 === session }
         for dial in dials where dial.closed(session, end) { return }
         switch state {
@@ -345,6 +350,8 @@ final class GatewayLink: TimerHandler {
             lastFailure = LinkFailure(end, gateway: session.attempt)
             replace(session)
             owner.linkLost(self)
+        // Its tunnels go on with another one.
+        case .waiting where wasLeaving: retryAtOnce()
         case .idle, .dialling, .ready, .waiting, .stopped: break
         }
     }
@@ -353,6 +360,7 @@ final class GatewayLink: TimerHandler {
     func goingAway(_ session: LinkSession) {
         guard session === self.session else { return }
         log.notice("the gateway is going away", metadata: ["gateway": "\(session.attempt.address)"])
+        isDraining = true
         cancelRace()
         leave(session)
         noDialBefore = loop.now + Self.pauseAfterGoingAway

@@ -45,6 +45,8 @@ final class LinkSession: ConnectionApplication {
     let began: Instant
     /// When the handshake was complete.
     private(set) var established: Instant?
+    /// Whether the link knows that the connection is up.
+    private var isAnnounced = false
     /// Whether no path answers.
     private(set) var isSilent = false
 
@@ -65,6 +67,7 @@ final class LinkSession: ConnectionApplication {
     }
 
     var isAcceptingTunnels: Bool { client.isAcceptingTunnels }
+    var isResumptionOnly: Bool { client.isResumptionOnly }
     var tunnels: [TunnelRelay.Statistics] { client.relay.statistics }
     var tunnelCount: Int { client.relay.count }
 
@@ -201,7 +204,7 @@ final class LinkSession: ConnectionApplication {
         case .handshakeCompleted:
             established = now
             driver.networkErrors = .refusalsTold
-            link.established(self)
+            announce()
         case .sessionTicket(let bytes): link.keepTicket(bytes)
         case .newToken(let bytes): link.keepToken(bytes)
         case .keyLogLine(let line): link.keyLog(line)
@@ -226,9 +229,17 @@ final class LinkSession: ConnectionApplication {
     }
 
     func settle(at now: Instant) {
+        announce()
         while let action = client.nextAction() { perform(action) }
         for name in resumable.removeSettled() { link.protection?.ended(name) }
         if client.relay.count == 0 { link.tunnelsEnded(on: self) }
+    }
+
+    /// The connection is up. A gateway that was draining has to say first whether it still is.
+    private func announce() {
+        guard !isAnnounced, established != nil, !link.isDraining || client.knowsGateway else { return }
+        isAnnounced = true
+        link.established(self)
     }
 
     func sendFailed(from local: NetworkAddress, _ error: SystemError, at now: Instant) {

@@ -75,7 +75,13 @@ public final class TunnelClient {
     }
 
     /// Whether a new tunnel would be asked for on this connection.
-    public var isAcceptingTunnels: Bool { !http.isPeerGoingAway && !http.isClosed }
+    public var isAcceptingTunnels: Bool { !http.isPeerGoingAway && !http.isClosed && !isResumptionOnly }
+
+    /// Whether the gateway has said that it opens no tunnels on this connection and goes on with those that it has.
+    public var isResumptionOnly: Bool { http.peerSettings?.tunnelResumptionOnly == .announced }
+
+    /// Whether the gateway has said what it offers.
+    public var knowsGateway: Bool { http.peerSettings != nil }
 
     /// Tunnels that wait for the handshake, SETTINGS or stream credit.
     public var waitingCount: Int { waiting.count }
@@ -94,7 +100,10 @@ public final class TunnelClient {
 
     private func handle(_ event: HTTP3Event) {
         switch event {
-        case .settingsReceived, .requestsAvailable:
+        case .settingsReceived:
+            sendRequests()
+            if isResumptionOnly { relay.actions.append(.goingAway) }
+        case .requestsAvailable:
             sendRequests()
         case .response(let stream, let head):
             responseReceived(head, on: stream)
@@ -111,6 +120,7 @@ extension TunnelClient {
     private func sendRequests() {
         // RFC 9220 §3: extended CONNECT is only used once it was announced; so SETTINGS are waited for.
         guard http.isClosed || http.peerSettings != nil else { return }
+        if isResumptionOnly { giveBackOpenings() }
         while let id = waiting.first {
             guard let session = relay.session(id), let destination = session.destination else {
                 waiting.removeFirst()
@@ -148,6 +158,15 @@ extension TunnelClient {
             }
             waiting.removeFirst()
         }
+    }
+
+    /// What asks for a new tunnel may be tried elsewhere.
+    private func giveBackOpenings() {
+        for id in waiting {
+            guard let session = relay.session(id), session.resuming == nil else { continue }
+            relay.lose(session, .gatewayGoingAway, .requestUnprocessed)
+        }
+        waiting.removeAll { relay.session($0)?.resuming == nil }
     }
 
     private func responseReceived(_ head: ResponseHead, on stream: StreamID) {

@@ -1,4 +1,5 @@
 import Configuration
+import Driver
 import EventLoop
 import Primitives
 import Telemetry
@@ -131,6 +132,80 @@ struct GatewayFailoverTests {
         new.send(bytes(", too"))
         #expect(scene.bench.run { old.text == "hello, again" && new.text == "new, too" })
         #expect(scene.condition(scene.first) == .draining)
+    }
+
+    @Test("a draining gateway goes on with the tunnels of a client that lost its connection, each time, and opens none")
+    func drainingConnectionLost() throws {
+        let scene = try Scene()
+        let bench = scene.bench
+        let program = try scene.program("x")
+        bench.gateway.receive(.drain)
+        #expect(bench.run { scene.links.failoverCount == 1 })
+        let origin = try #require(scene.echo.streams.first)
+        let content = (0..<300_000).flatMap { number in [0, 8, 16].map { UInt8(number >> $0 & 0xff) } }
+        var sent = 0
+        func download(upTo end: Int) -> () -> Bool {
+            {
+                let rest = content.span.extracting(sent..<end)
+                if !rest.isEmpty, case .bytes(let count) = origin.write(rest) { sent += count }
+                return program.received.count == end + 1
+            }
+        }
+        for round in 1...3 {
+            // The connection goes while bytes are under way.
+            #expect(bench.run(until: download(upTo: round * 200_000)))
+            let part = content.span.extracting(sent..<sent + 50_000)
+            if case .bytes(let count) = origin.write(part) { sent += count }
+            bench.gateway.close(.restart)
+            #expect(bench.run { bench.gateway.counters.tunnelsResumed == round })
+        }
+        let new = try scene.program("new")
+        #expect(scene.links.tunnelCount(at: scene.first) == 1 && scene.links.tunnelCount(at: scene.second) == 1)
+        #expect(bench.run(until: download(upTo: content.count)))
+        let isRight = program.received.dropFirst() == content[...]
+        #expect(isRight)
+        program.send(bytes("y"))
+        #expect(bench.run { scene.echo.received.suffix(4) == bytes("newy")[...] })
+        #expect(new.text == "new" && scene.condition(scene.first) == .draining)
+        #expect(scene.links.failoverCount == 1 && bench.gateway.counters.tunnelsOpened == 1)
+        try program.stream?.shutdownWrite()
+        #expect(bench.run { program.hasEnded && bench.gateway.held.count == 0 && bench.gateway.carriers.isEmpty })
+    }
+
+    @Test("a local endpoint that does not know that the only gateway is draining hears of it, and its programs wait")
+    func drainingAtFirst() throws {
+        let bench = try Bench()
+        bench.gateway.receive(.drain)
+        bench.links.start()
+        let asker = Asker(try bench.echo().destination)
+        bench.links.open(asker)
+        #expect(bench.run { bench.link.isDraining })
+        #expect(bench.links.group.statistics.first?.condition == .draining)
+        #expect(bench.gateway.counters.tunnelsRefused == 0 && !asker.isOpened && asker.failure == nil)
+        // The next process takes tunnels again.
+        bench.gateway.close(.stop)
+        bench.gateway.fallSilent()
+        try bench.restartGateway()
+        #expect(bench.run { asker.isOpened })
+        #expect(!bench.link.isDraining)
+    }
+
+    @Test("a gateway that was released with tunnels on it takes new ones as soon as it is needed again")
+    func releasedWithTunnels() throws {
+        let scene = try Scene()
+        let lost = try scene.program()
+        _ = try scene.kill(.refused)
+        lost.send(bytes("?"))
+        #expect(scene.bench.run { scene.links.failoverCount == 1 })
+        _ = try scene.program("stays")
+        try scene.bench.restartGateway()
+        #expect(scene.bench.run { scene.links.failoverCount == 2 })
+        #expect(scene.bench.run { scene.condition(scene.second) == .standby })
+        #expect(scene.links.tunnelCount(at: scene.second) == 1)
+        scene.bench.gateway.receive(.drain)
+        #expect(scene.bench.run { scene.links.failoverCount == 3 })
+        _ = try scene.program("new")
+        #expect(scene.links.tunnelCount(at: scene.second) == 2)
     }
 
     @Test("the preferred gateway is returned to when it has been there for a while; tunnels stay where they are")

@@ -33,6 +33,7 @@ struct SettingsTests {
         ("HTTP/2 header table size is known as QPACK's, reserved are others: 0", [(0, 0)]), ("ENABLE_PUSH", [(2, 0)]),
         ("MAX_CONCURRENT_STREAMS", [(3, 1)]), ("INITIAL_WINDOW_SIZE", [(4, 1)]), ("MAX_FRAME_SIZE", [(5, 1)]),
         ("extended CONNECT is 0 or 1", [(8, 2)]), ("datagrams are 0 or 1", [(0x33, 2)]),
+        ("tunnels are resumed only, or not: 0 or 1", [(0x2b93_7d4e, 2)]),
     ]
 
     @Test("RFC 9114 §7.2.4: what must not come is H3_SETTINGS_ERROR", arguments: invalid)
@@ -56,6 +57,7 @@ struct SettingsTests {
             settings.maximumFieldSectionSize = 16384
             settings.extendedConnect = .announced
             settings.datagrams = .announced
+            settings.tunnelResumptionOnly = .announced
             let bytes = settings.encoded(greaseSeed: seed)
             #expect(try Settings(decoding: bytes.span) == settings)
             #expect(Grease.contains(Grease.number(seed)))

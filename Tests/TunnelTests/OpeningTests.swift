@@ -166,4 +166,17 @@ struct OpeningTests {
         pair.run()
         #expect(pair.gateway.sockets.values.first?.received == [5])
     }
+
+    @Test("a gateway that only goes on with tunnels that it has is asked for no other one, early or late")
+    func resumptionOnly() throws {
+        let pair = try TunnelPair { $0.tunnelResumptionOnly = .announced }
+        let (early, _) = pair.open(buildServer)
+        pair.run()
+        #expect(pair.local.log == [.failed(early, .gatewayGoingAway, .untouched), .goingAway])
+        #expect(pair.client.isResumptionOnly && !pair.client.isAcceptingTunnels)
+        let (late, _) = pair.open(buildServer)
+        pair.run()
+        #expect(pair.local.log.last == .failed(late, .gatewayGoingAway, .untouched))
+        #expect(pair.gateway.log.isEmpty && pair.client.waitingCount == 0)
+    }
 }

@@ -10,7 +10,10 @@ extension HTTP3Connection {
         connection.setUrgency(.control, of: id)
         var settings = Settings()
         settings.maximumFieldSectionSize = UInt64(configuration.maximumFieldSectionSize)
-        if role == .server { settings.extendedConnect = configuration.extendedConnect }
+        if role == .server {
+            settings.extendedConnect = configuration.extendedConnect
+            settings.tunnelResumptionOnly = configuration.tunnelResumptionOnly
+        }
         settings.datagrams = configuration.datagrams
         var bytes: [UInt8] = []
         bytes.appendVarint(UnidirectionalStreamType.control.rawValue)

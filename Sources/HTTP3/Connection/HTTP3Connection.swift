@@ -22,6 +22,8 @@ public final class HTTP3Connection {
         public var extendedConnect = Settings.Support.announced
         /// Whether HTTP Datagrams (RFC 9297) are announced; needs QUIC's DATAGRAM extension.
         public var datagrams = Settings.Support.notAnnounced
+        /// Whether this server says that it opens no tunnels and only goes on with those that it has.
+        public var tunnelResumptionOnly = Settings.Support.notAnnounced
         /// Chooses the reserved setting that is sent; any number.
         public var greaseSeed: UInt64
 

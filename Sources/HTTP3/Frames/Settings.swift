@@ -10,6 +10,8 @@ public struct Settings: Hashable, Sendable {
     public var extendedConnect = Support.notAnnounced
     /// SETTINGS_H3_DATAGRAM (RFC 9297 §2.1.1).
     public var datagrams = Support.notAnnounced
+    /// SETTINGS_TUNNEL_RESUMPTION_ONLY of the tunnel resumption extension: the server opens no tunnels, and goes on with those that it has.
+    public var tunnelResumptionOnly = Support.notAnnounced
 
     /// Whether an end announced an extension.
     public enum Support: UInt64, Hashable, Sendable {
@@ -28,6 +30,7 @@ public struct Settings: Hashable, Sendable {
         static let qpackBlockedStreams: UInt64 = 0x07
         static let enableConnectProtocol: UInt64 = 0x08
         static let datagram: UInt64 = 0x33
+        static let tunnelResumptionOnly: UInt64 = 0x2b93_7d4e
         /// RFC 9114 §11.2.2: ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE and MAX_FRAME_SIZE of HTTP/2.
         static let reserved: Set<UInt64> = [0x00, 0x02, 0x03, 0x04, 0x05]
     }
@@ -55,6 +58,7 @@ public struct Settings: Hashable, Sendable {
             case Identifier.maximumFieldSectionSize: maximumFieldSectionSize = value
             case Identifier.enableConnectProtocol: extendedConnect = try Self.support(value, identifier)
             case Identifier.datagram: datagrams = try Self.support(value, identifier)
+            case Identifier.tunnelResumptionOnly: tunnelResumptionOnly = try Self.support(value, identifier)
             default: break
             }
         }
@@ -80,6 +84,7 @@ public struct Settings: Hashable, Sendable {
         append(Identifier.qpackBlockedStreams, qpackBlockedStreams)
         if extendedConnect == .announced { append(Identifier.enableConnectProtocol, 1) }
         if datagrams == .announced { append(Identifier.datagram, 1) }
+        if tunnelResumptionOnly == .announced { append(Identifier.tunnelResumptionOnly, 1) }
         append(Grease.number(greaseSeed), greaseSeed & 0xff)
         return bytes
     }
