@@ -44,5 +44,8 @@ need_swift() {
         die "Swift 6.3 or later is needed, this is: $(swift --version 2>&1 | head -n 1)"
 }
 
+# Builds the program that people run, with Swift's runtime inside: it takes less memory so, and runs where no Swift is.
+build_release_program() { swift build -c release --static-swift-stdlib --product godwit; }
+
 # Prints the path of the release program, which must have been built.
 release_program() { printf '%s/godwit\n' "$(swift build -c release --show-bin-path)"; }

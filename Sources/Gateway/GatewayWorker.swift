@@ -70,6 +70,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
     private var generator = KeyedGenerator.system()
     private let reports: Mailbox<WorkerReport>
+    private let pages: ProgramPages
 
     init(
         _ setup: WorkerSetup, _ inheritance: WorkerInheritance, index: Int, on loop: EventLoop
@@ -83,6 +84,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         log = setup.log
         reports = setup.reports
         resolver = try Resolver(on: loop)
+        pages = ProgramPages(on: loop)
         var server = ServerConfiguration(tls: setup.tls, tokenKey: setup.tokenKey)
         server.maximumConnections = WorkerSetup.maximumConnections
         server.alternativeIPv4 = setup.addresses.ipv4
@@ -96,6 +98,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         held.setOwner(self)
         ownedOrigins = GatewayOrigins(state.origins, worker: self)
         if let access = setup.keeper { try keep(access, inheritance) }
+        pages.wereUsed()
     }
 
     /// Each worker has its share of the memory that the configuration allows. That of a user is not divided: the tunnels of one client are
@@ -110,6 +113,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
 
     func accept(_ connection: DrivenConnection) -> any ConnectionApplication {
         counters.connectionsOpened += 1
+        pages.wereUsed()
         let session = GatewaySession(connection, worker: self)
         sessions[ObjectIdentifier(session)] = session
         return session

@@ -32,6 +32,7 @@ final class GatewayLinks: TimerHandler {
     }
 
     let loop: EventLoop
+    private let pages: ProgramPages
     let log: Logger
     /// By preference.
     private(set) var links: [GatewayLink] = []
@@ -61,6 +62,7 @@ final class GatewayLinks: TimerHandler {
         owner: any GatewayLinksOwner
     ) throws(SystemError) {
         self.loop = loop
+        pages = ProgramPages(on: loop)
         self.log = log
         self.keyLog = keyLog
         self.owner = owner
@@ -259,6 +261,7 @@ extension GatewayLinks: GatewayLinkOwner {
     }
 
     func link(_ link: GatewayLink, connectedAfter handshake: Interval) {
+        pages.wereUsed()
         tellGroup(of: link) { $0.connected($1, after: handshake, at: $2) }
         guard !wasEverEstablished else { return }
         wasEverEstablished = true

@@ -17,6 +17,12 @@ typedef struct gw_address {
     uint8_t family;
 } gw_address;
 
+// MARK: Memory (Memory.c)
+
+/// Takes the pages of the program and its libraries out of this process that are as they are in their files, from which
+/// the next access brings them back.
+void gw_release_program_pages(void);
+
 // MARK: Descriptors (Descriptors.c)
 
 /// Lets this process open as many descriptors as the system allows it, and returns how many.

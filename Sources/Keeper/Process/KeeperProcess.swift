@@ -118,7 +118,7 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         case .ready: isReady(worker)
         case .serving:
             worker.servingSince = loop.now
-            if !hasServed { shelf.tellReady() }
+            if !hasServed { begunServing() }
             hasServed = true
         case .released:
             guard case .handingOver(let old, let new) = state, old === worker else { return }
@@ -127,6 +127,11 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         case .protect, .release, .inherit, .inheritedAll, .letGo:
             for descriptor in descriptors { gw_close(descriptor) }
         }
+    }
+
+    private func begunServing() {
+        shelf.tellReady()
+        ProgramPages.release()
     }
 
     private func isReady(_ worker: WorkerProcess) {
