@@ -14,8 +14,8 @@ public final class TunnelRelay {
         /// Bytes that a tunnel's ring may hold at first.
         public var initialRing = 64 * 1024
         /// Bytes that a tunnel's ring may hold at most, however fast and long the path is; then TCP is not read until the peer
-        /// acknowledges. Bounds what a peer that does not acknowledge costs.
-        public var maximumRing = 4 << 20
+        /// acknowledges. Bounds what a peer that does not acknowledge costs, and the rate: 1 Gbit/s for 134 ms.
+        public var maximumRing = 16 << 20
 
         /// The defaults.
         public init() {}

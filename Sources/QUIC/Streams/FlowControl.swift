@@ -53,6 +53,9 @@ struct ReceiveWindow {
     /// A window that is used up in fewer round trips than this is doubled: credit takes half a round trip to arrive, a lost
     /// packet holds delivery back for another one, and a full queue on the way doubles the round trip that a receiver knows.
     static let roundTripsPerWindow: Int64 = 4
+    /// The part of the window whose use is worth an update. So much of it lies idle while an update is under way: with a half, a
+    /// window would carry no more than half of itself in a round trip.
+    static let updateDivisor: UInt64 = 4
 
     /// The window, in bytes.
     private(set) var size: UInt64
@@ -75,8 +78,10 @@ struct ReceiveWindow {
         limit = size
     }
 
-    /// Whether MAX_DATA or MAX_STREAM_DATA is to be sent: half of the window is consumed, or the last update was lost.
-    var isUpdateDue: Bool { isAnnouncementLost || target - limit >= (size + 1) / 2 && target > limit }
+    /// Whether MAX_DATA or MAX_STREAM_DATA is to be sent: a part of the window is consumed, or the last update was lost.
+    var isUpdateDue: Bool {
+        isAnnouncementLost || target > limit && target - limit >= size / Self.updateDivisor
+    }
 
     /// The limit as it would be if it were announced now.
     private var target: UInt64 {

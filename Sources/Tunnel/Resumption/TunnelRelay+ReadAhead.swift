@@ -8,7 +8,7 @@ import QUIC
 extension TunnelRelay {
     /// Most payload, in bytes, that a sender holds of a resumable tunnel, and that a receiver puts aside: no report can stand
     /// behind more than the first, so the second is enough. Both ends rely on it; it is part of the specification.
-    static let replayLimit = 4 << 20
+    static let replayLimit = 16 << 20
 
     /// Bytes that a tunnel's ring may hold at most.
     func maximumRing(of session: TunnelSession) -> Int {

@@ -74,14 +74,15 @@ struct StreamsFlowControlTests {
             ])
     }
 
-    @Test func `credit comes back when half of the window is consumed`() throws {
-        let (client, server) = StreamsEnd.pair(server: Self.limits(stream: 1000, connection: 4000))
+    @Test func `credit comes back when a quarter of the window is consumed`() throws {
+        let (client, server) = StreamsEnd.pair(server: Self.limits(stream: 1000, connection: 8000))
         let id = try #require(client.table.openStream(.bidirectional))
         client.write(numbered(0..<3000), to: id)
         for packet in client.allPackets() { try server.receive(packet) }
-        server.table.consume(499, from: id)
+        server.table.consume(249, from: id)
         #expect(!server.table.hasControlToSend)
         server.table.consume(1, from: id)
+        server.table.consume(250, from: id)
         let update = try #require(server.nextPacket())
         #expect(update.frames.first == .maxStreamData(id))
         try client.receive(update)
@@ -104,9 +105,11 @@ struct StreamsFlowControlTests {
         #expect(window.isUpdateDue)
         #expect(window.announce(at: now, roundTripTime: roundTrip) == 1500)
         #expect(window.size == 1000)
-        window.consume(499)
+        window.consume(249)
         #expect(!window.isUpdateDue)
         window.consume(1)
+        #expect(window.isUpdateDue)
+        window.consume(250)
         now += roundTrip * 2 - .microseconds(1)
         #expect(window.announce(at: now, roundTripTime: roundTrip) == 3000)
         #expect(window.size == 2000)
@@ -120,6 +123,26 @@ struct StreamsFlowControlTests {
         now += .seconds(10)
         #expect(window.announce(at: now, roundTripTime: roundTrip) == 9500)
         #expect(window.size == 3000)
+    }
+
+    /// The sender has what it may send under way at once, in steps of a hundredth of the window; everything takes half a round trip.
+    @Test func `a window carries three quarters of itself in a round trip`() {
+        var window = ReceiveWindow(initial: 10_000, maximum: 10_000)
+        let (half, rounds) = (50, 40)
+        // Ticks of a hundredth of a round trip, in which the path carries a hundredth of three quarters of the window.
+        var sent: UInt64 = 0
+        var limits = Array(repeating: UInt64(10_000), count: half)
+        var underWay = Array(repeating: UInt64(0), count: half)
+        for tick in 0..<(rounds * 2 * half) {
+            let count = min(75, limits[tick % half] - sent)
+            sent += count
+            window.consume(underWay[tick % half])
+            underWay[tick % half] = count
+            let now = Instant.origin + .microseconds(Int64(tick))
+            let limit = window.isUpdateDue ? window.announce(at: now, roundTripTime: .microseconds(100)) : window.limit
+            limits[tick % half] = limit
+        }
+        #expect(sent >= UInt64(rounds * 7_500 * 98 / 100), "\(sent)")
     }
 
     @Test func `a window never announces more than can be expressed, and never less than before`() {
