@@ -3,19 +3,20 @@ import Glibc
 public import Primitives
 import Tunnel
 
-/// What hears of downloads that go on through another gateway.
+/// What hears of downloads that go on through another tunnel.
 public protocol ApplicationPassageOwner: AnyObject {
-    /// The application gets bytes that came through another gateway, from this place of the response on and so long after the last
+    /// The application gets bytes that came through another tunnel, from this place of the response on and so long after the last
     /// ones.
     func passage(_ passage: ApplicationPassage, wentOnFrom offset: UInt64?, after gap: Interval)
     /// The application's connection is reset; the reason is a sentence for the log.
     func passage(_ passage: ApplicationPassage, gaveUp reason: String)
 }
 
-/// Lets the application at a local endpoint go on with a tunnel through another gateway, as its `StreamMapper` says.
+/// Lets the application at a local endpoint go on with another tunnel, through another gateway or the same one, as its
+/// `StreamMapper` says.
 ///
 /// While nothing fails bytes go straight between the stream and the tunnel, and the mapper sees them afterwards. When the gateway is
-/// dead, `goOn` tells what a new tunnel to the same destination has to send first; what comes from there goes through the mapper.
+/// dead, or has the tunnel no more, `goOn` tells what a new tunnel to the same destination has to send first; what comes from there goes through the mapper.
 public final class ApplicationPassage {
     /// Bytes that are spliced at once; the application takes them before there are more.
     static let splicedAtOnce = 64 << 10
@@ -35,7 +36,7 @@ public final class ApplicationPassage {
     private var hasEnded = false
     /// When the application last got bytes.
     private var latest: Instant
-    /// Where the response was when the gateway failed, until bytes come through another one.
+    /// Where the response was when the tunnel was lost, until bytes come through another one.
     private var gap: (offset: UInt64?, since: Instant)?
 
     /// Puts a passage before a side through which nothing has passed but `sent`, which the application has sent.
@@ -49,13 +50,13 @@ public final class ApplicationPassage {
         side.passage = self
     }
 
-    /// Whether the application is owed something that another gateway could give it.
+    /// Whether the application is owed something that another tunnel could give it.
     public var canGoOn: Bool {
         guard var trial = mapper, case .send = trial.originFailed(.declaredDead) else { return false }
         return true
     }
 
-    /// The gateway is dead.
+    /// The gateway is dead, or has lost the tunnel.
     ///
     /// - Returns: what a new tunnel has to send first; nil when the application cannot go on.
     public func goOn() -> [UInt8]? {
@@ -194,7 +195,7 @@ extension ApplicationPassage: SidePassage {
             // The end of the new tunnel is not that of a response that began on another one.
             if last.originFailed(.reset) != .unchanged {
                 mapper = nil
-                owner?.passage(self, gaveUp: "the connection through the other gateway ended before the response did")
+                owner?.passage(self, gaveUp: "the connection through the other tunnel ended before the response did")
                 streamBroken()
                 return
             }

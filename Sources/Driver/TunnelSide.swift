@@ -44,7 +44,7 @@ public final class TunnelSide: ByteStreamHandler {
     /// Whether the tunnel's bytes are others than those of the stream.
     var isAltered: Bool { filter != nil || passage?.isAltering == true }
 
-    /// What lets it go on through another gateway; nil for those that cannot.
+    /// What lets it go on through another tunnel; nil for those that cannot.
     public var applicationPassage: ApplicationPassage? { passage as? ApplicationPassage }
 
     /// Whether it has no stream just now, so that it cannot go to another loop.

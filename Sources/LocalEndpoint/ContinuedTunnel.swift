@@ -3,7 +3,7 @@ import EventLoop
 import Logging
 import Tunnel
 
-/// A program whose gateway is dead, and that can go on with a new tunnel to the same destination.
+/// A program whose gateway is dead or has lost its tunnel, and that can go on with a new tunnel to the same destination.
 final class ContinuedTunnel: TunnelApplicant {
     let destination: Destination
     var optimism: TunnelClient.Optimism { .afterAnswer }
@@ -28,7 +28,7 @@ final class ContinuedTunnel: TunnelApplicant {
     }
 
     func tunnelFailed(_ failure: TunnelFailure) {
-        log.warning("a download cannot go on through another gateway: \(failure.description(for: destination))")
+        log.warning("a download cannot go on through another tunnel: \(failure.description(for: destination))")
         side.abort()
         follower?.tunnelEnded(.reset)
     }

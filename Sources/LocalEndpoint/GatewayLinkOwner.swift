@@ -19,7 +19,7 @@ protocol GatewayLinkOwner: AnyObject {
     func linkRefused(_ link: GatewayLink, _ failure: LinkFailure)
     /// A tunnel has to be asked for again, on whatever connection.
     func reopen(_ applicant: any TunnelApplicant)
-    /// A program has a tunnel, and has sent these bytes: it may go on through another gateway.
+    /// A program has a tunnel, and has sent these bytes: it may go on through another tunnel.
     func tunnelBegan(_ side: TunnelSide, sent: [UInt8])
     /// Whether programs wait for this gateway though none has asked for it.
     func isAwaited(_ link: GatewayLink) -> Bool

@@ -53,7 +53,7 @@ final class GatewayLinks: TimerHandler {
     private var isStopped = false
     private(set) var failovers: [Record] = []
     private(set) var failoverCount = 0
-    /// Downloads that went on through another gateway.
+    /// Downloads that went on through another tunnel.
     private(set) var continuedCount = 0
 
     /// Links to the gateways of a configuration, of which there is at least one; nothing happens before `start`.
@@ -297,9 +297,8 @@ extension GatewayLinks: GatewayLinkOwner {
 
     func reopen(_ applicant: any TunnelApplicant) { open(applicant) }
 
-    // With one gateway there is no other one to go on through.
+    // With one gateway, too: it may have lost its tunnels, and answer again.
     func tunnelBegan(_ side: TunnelSide, sent: [UInt8]) {
-        guard links.count > 1 else { return }
         _ = ApplicationPassage(side, sent: sent, owner: self, on: loop)
     }
 
@@ -312,7 +311,7 @@ extension GatewayLinks: ApplicationPassageOwner {
     func passage(_ passage: ApplicationPassage, wentOnFrom offset: UInt64?, after gap: Interval) {
         continuedCount += 1
         log.notice(
-            "a download goes on through another gateway",
+            "a download goes on through another tunnel",
             metadata: ["offset": "\(offset.map { "\($0)" } ?? "-")", "gap": "\(gap.milliseconds) ms"])
     }
 

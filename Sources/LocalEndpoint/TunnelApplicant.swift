@@ -41,7 +41,7 @@ struct TunnelEntrance {
     enum Source {
         /// A stream that no tunnel had before.
         case stream(ByteStream)
-        /// The side of a tunnel through another gateway.
+        /// The side of a tunnel that could not go on.
         case side(TunnelSide)
     }
 }

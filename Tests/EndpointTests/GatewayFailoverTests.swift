@@ -354,6 +354,29 @@ struct GatewayDownloadTests {
         silence?.close()
     }
 
+    @Test("a gateway that comes back alone and has lost its tunnels is asked for the rest", arguments: [0, 150_000])
+    func lostTunnels(place: Int) throws {
+        let bench = try Bench()
+        let server = try ReplicaServer(Self.content, on: bench.loop)
+        server.death = (place, .silence)
+        let listener = try ForwardListener(
+            .init(listen: .anyLoopbackPort, destination: server.address), links: bench.links, sockets: bench.sockets)
+        bench.links.start()
+        let program = try bench.program(
+            to: listener.localAddress, sends: bytes("GET /file HTTP/1.1\r\nHost: a\r\n\r\n"))
+        #expect(bench.run { server.requests.count == 1 && program.received.count == place })
+        bench.gateway.fallSilent()
+        server.death = nil
+        try bench.restartGateway()
+        bench.link.session?.ping()
+        let end = Self.content.suffix(1_000)
+        #expect(bench.run { program.received.count > Self.content.count && program.received.suffix(1_000) == end })
+        let isRight = program.received.suffix(Self.content.count) == Self.content[...]
+        #expect(isRight && !program.isBroken)
+        #expect(server.requests.count == 2)
+        #expect(bench.links.continuedCount == 1)
+    }
+
     @Test(
         "an answer that does not go on with what the program has is a reset, never a mixture",
         arguments: [ReplicaServer.Lie.otherTag, .weakTag, .ignoresRange, .otherRange, .otherLength])
