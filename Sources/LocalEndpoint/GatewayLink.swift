@@ -143,9 +143,10 @@ final class GatewayLink: TimerHandler {
     }
 
     /// Whether there has to be a connection.
-    private var isNeeded: Bool {
-        isWanted || held.count > 0 || !waiting.isEmpty || (session?.tunnelCount ?? 0) > 0
-    }
+    private var isNeeded: Bool { isWanted || isUsed }
+
+    /// Whether there are tunnels, or programs that wait for one.
+    private var isUsed: Bool { held.count > 0 || !waiting.isEmpty || (session?.tunnelCount ?? 0) > 0 }
 
     /// Whether there is nothing here that anybody could miss.
     var isIdle: Bool {
@@ -345,6 +346,9 @@ final class GatewayLink: TimerHandler {
         leaving.removeAll { $0 === session }
         for dial in dials where dial.closed(session, end) { return }
         switch state {
+        case .ready(let current) where current === session && end == .idleTimeout && !isUsed:
+            state = .idle
+            owner.linkFellAsleep(self)
         case .ready(let current) where current === session:
             log.warning("connection lost: \(end.sentence)", metadata: ["gateway": "\(session.attempt.address)"])
             lastFailure = LinkFailure(end, gateway: session.attempt)

@@ -9,6 +9,8 @@ protocol GatewayLinkOwner: AnyObject {
     func link(_ link: GatewayLink, failed failure: LinkFailure)
     /// The connection is lost.
     func linkLost(_ link: GatewayLink)
+    /// The connection, which no tunnel needed, has ended by itself.
+    func linkFellAsleep(_ link: GatewayLink)
     /// Since when nothing is heard on the connection; nil when something is.
     func link(_ link: GatewayLink, silentSince since: Instant?)
     /// The network says that nobody listens where the connection leads; `silentSince` nil follows when the gateway is heard of.

@@ -137,7 +137,13 @@ final class GatewayLinks: TimerHandler {
     // MARK: - Tunnels
 
     /// Opens a tunnel now, or when there is a connection.
-    func open(_ applicant: any TunnelApplicant) { choice.open(applicant) }
+    func open(_ applicant: any TunnelApplicant) {
+        if group.isAsleep {
+            group.wanted(at: loop.now)
+            follow()
+        }
+        choice.open(applicant)
+    }
 
     /// A program that waits for a tunnel is gone.
     func withdraw(_ applicant: any TunnelApplicant) {
@@ -279,6 +285,8 @@ extension GatewayLinks: GatewayLinkOwner {
     }
 
     func linkLost(_ link: GatewayLink) { tellGroup(of: link) { $0.connectionLost($1, at: $2) } }
+
+    func linkFellAsleep(_ link: GatewayLink) { tellGroup(of: link) { $0.fellAsleep($1, at: $2) } }
 
     func link(_ link: GatewayLink, silentSince since: Instant?) {
         tellGroup(of: link) { group, name, now in

@@ -59,7 +59,7 @@ struct GatewayListing {
         let seconds = (links.loop.now - gateway.since).milliseconds / 1000
         let why: String =
             switch gateway.condition {
-            case .active, .connected, .standby:
+            case .active, .connected, .standby, .asleep:
                 gateway.ailment.map { " (behind the others: \($0.sentence))" } ?? ""
             case .connecting, .silent, .draining, .dead: gateway.trouble.map { " (\($0.sentence))" } ?? ""
             }

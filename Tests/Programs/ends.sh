@@ -94,6 +94,25 @@ waits_for_gateway() {
     expect_equal "$(pattern_sha256 5000)" "$(sha256 "$work/body")" "SHA-256 of the answer"
 }
 
+# Without tunnels the connection ends by itself, says nothing until the next program comes, and nobody is warned of that.
+falls_asleep() {
+    tunnel
+    fetch 1000 "http://127.0.0.1:$forward_port/bytes/1000"
+    await 60 "the connection falls asleep" endpoint_sleeps
+    local before
+    before=$(grep -c 'connected' "$work/endpoint.out")
+    # Longer than it would take to lose another one.
+    sleep 35
+    endpoint_sleeps || fail "the connection woke by itself: $("$GODWIT" status --control "$XDG_RUNTIME_DIR/godwit.sock")"
+    expect_equal "$before" "$(grep -c 'connected' "$work/endpoint.out")" "connections"
+    fetch 2000 "http://127.0.0.1:$forward_port/bytes/2000"
+    ! grep -q 'lost' "$work/endpoint.out" || fail "$(grep -m 1 'lost' "$work/endpoint.out")"
+}
+
+endpoint_sleeps() {
+    "$GODWIT" status --json --control "$XDG_RUNTIME_DIR/godwit.sock" | grep -q '"state":"asleep"'
+}
+
 # SIGTERM without tunnels: the end is clean and quick.
 clean_stop() {
     local name
@@ -113,4 +132,5 @@ add_case 180 gateway_stops "the gateway stops: reset, no end of file"
 add_case 240 gateway_killed "the gateway is killed and started again: reset, no end of file"
 add_case 180 endpoint_stops "the local endpoint stops: reset, no end of file"
 add_case 180 waits_for_gateway "a connection waits while the gateway is away"
+add_case 180 falls_asleep "without tunnels the connection falls asleep, and wakes for the next program"
 add_case 120 clean_stop "SIGTERM ends both with exit code 0"

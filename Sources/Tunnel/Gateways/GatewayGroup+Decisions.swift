@@ -155,6 +155,7 @@ extension GatewayGroup {
             else { return }
             members[active].health.failed(at: now)
             switchOver(to: best, .ailing(ailment), gap: nil)
+        case .asleep: break
         case .idle, .seeking: switchToBest(.trouble(.unreachable), gap: nil, at: now)
         case .draining: switchToBest(.trouble(.draining), gap: nil, at: now)
         case .dead(let trouble): switchToBest(.trouble(trouble), gap: nil, at: now)

@@ -11,6 +11,8 @@ extension GatewayGroup {
             case connected
             /// There is no connection to it.
             case standby
+            /// New tunnels go there, and the first one wakes the connection.
+            case asleep
             /// A connection is sought.
             case connecting
             /// It does not answer; its tunnels wait.
@@ -46,6 +48,7 @@ extension GatewayGroup {
                 case .idle: .standby
                 case .seeking: .connecting
                 case .connected: index == active ? .active : .connected
+                case .asleep: .asleep
                 case .silent, .away: .silent
                 case .draining: .draining
                 case .dead: .dead

@@ -44,6 +44,8 @@ public struct GatewayGroup: Sendable {
         case seeking
         /// There is a connection, and it works as far as is known.
         case connected
+        /// It is the one that is used, and its connection fell asleep: no tunnel needed it.
+        case asleep
         /// There is a connection, and nothing is heard on it.
         case silent(Absence)
         /// The connection is lost; another one is sought.
@@ -81,7 +83,7 @@ public struct GatewayGroup: Sendable {
         var absence: Absence? {
             switch state {
             case .silent(let absence), .away(let absence): absence
-            case .idle, .seeking, .connected, .draining, .dead: nil
+            case .idle, .seeking, .connected, .asleep, .draining, .dead: nil
             }
         }
     }
@@ -127,10 +129,13 @@ public struct GatewayGroup: Sendable {
 
     /// The gateway that a new tunnel is to go to: the one that is used, or another one while that does not answer.
     public var choice: HostPort? {
-        if let active, members[active].isConnected { return members[active].name }
+        if let active, members[active].isConnected || isAsleep { return members[active].name }
         if let other = ranking.first(where: { members[$0].isConnected }) { return members[other].name }
         return active.map { members[$0].name } ?? members.first?.name
     }
+
+    /// Whether the connection to the gateway that is used fell asleep: say `wanted` before the next tunnel.
+    public var isAsleep: Bool { active.map { members[$0].state == .asleep } ?? false }
 
     /// Whether the gateway answers as far as is known.
     public func isConnected(_ name: HostPort) -> Bool { members.contains { $0.name == name && $0.isConnected } }
@@ -176,8 +181,26 @@ extension GatewayGroup {
             members[index].state = .silent(absence.after(trouble))
             members[index].questionAt = now + GatewayTimings.refusalPause
         case .away(let absence): members[index].state = .away(absence.after(trouble))
-        case .idle, .connected, .draining, .dead: break
+        case .idle, .connected, .asleep, .draining, .dead: break
         }
+        proceed(at: now)
+    }
+
+    /// A connection that no tunnel needs has ended by itself, for there was nothing to say: it says nothing of the gateway.
+    public mutating func fellAsleep(_ name: HostPort, at now: Instant) {
+        guard let index = index(of: name), members[index].isConnected else { return connectionLost(name, at: now) }
+        enter(index == active ? .asleep : .idle, index, at: now)
+        members[index].isSought = false
+        actions.append(.release(name))
+        proceed(at: now)
+    }
+
+    /// There is to be a tunnel while everything is asleep.
+    public mutating func wanted(at now: Instant) {
+        guard let active, isAsleep else { return }
+        members[active].state = .idle
+        seek(active, at: now)
+        nextSeek = now + timings.patience
         proceed(at: now)
     }
 
@@ -187,7 +210,7 @@ extension GatewayGroup {
         switch members[index].state {
         case .connected: fail(index, .away(Absence(since: now, cause: .loss)), .loss, at: now)
         case .silent(let absence): members[index].state = .away(absence)
-        case .idle, .seeking, .away, .draining, .dead: break
+        case .idle, .seeking, .asleep, .away, .draining, .dead: break
         }
         proceed(at: now)
     }
@@ -210,7 +233,7 @@ extension GatewayGroup {
         case .silent(let absence):
             guard now - members[index].since >= GatewayTimings.refusalPause else { return }
             enter(.silent(absence.after(.refusal)), index, at: now)
-        case .idle, .seeking, .away, .draining, .dead: return
+        case .idle, .seeking, .asleep, .away, .draining, .dead: return
         }
         members[index].questionAt = now + GatewayTimings.refusalPause
         proceed(at: now)

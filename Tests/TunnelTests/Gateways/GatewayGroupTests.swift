@@ -77,6 +77,38 @@ struct GatewayGroupTests {
         #expect(later.decisions.isEmpty && later.contains(.release(bench.b)))
     }
 
+    @Test("a connection that no tunnel needs sleeps until one does, and that is no failure")
+    func asleep() {
+        var bench = GatewayBench()
+        bench.begin()
+        _ = bench.pass(.seconds(29))
+        bench.group.fellAsleep(bench.a, at: bench.now)
+        #expect(bench.pass(.seconds(36_000)) == [.release(bench.a)])
+        #expect(bench.group.isAsleep && bench.group.choice == bench.a)
+        #expect(bench.condition(bench.a) == .asleep && bench.condition(bench.b) == .standby)
+        bench.group.wanted(at: bench.now)
+        #expect(bench.actions() == [.seek(bench.a)])
+        #expect(!bench.group.isAsleep && bench.group.choice == bench.a)
+        bench.now += .milliseconds(40)
+        bench.group.connected(bench.a, after: .milliseconds(40), at: bench.now)
+        #expect(bench.pass(.milliseconds(100)).decisions.isEmpty)
+        #expect(bench.condition(bench.a) == .active)
+        #expect(bench.group.statistics.first?.errorPercentage == 0)
+    }
+
+    @Test("a gateway that is dead when it is woken keeps nobody waiting")
+    func deadWhenWoken() {
+        var bench = GatewayBench()
+        bench.begin()
+        bench.group.fellAsleep(bench.a, at: bench.now)
+        _ = bench.pass(.seconds(600))
+        bench.group.wanted(at: bench.now)
+        #expect(bench.pass(.milliseconds(990)).contains(.seek(bench.b)))
+        bench.group.connected(bench.b, after: .milliseconds(40), at: bench.now)
+        #expect(bench.actions().failovers.map(\.to) == [bench.b])
+        #expect(bench.group.choice == bench.b)
+    }
+
     @Test("a network that is gone kills no gateway: silence counts from when another one answers")
     func networkGone() {
         var bench = GatewayBench()

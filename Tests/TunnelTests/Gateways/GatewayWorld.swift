@@ -102,13 +102,23 @@ struct GatewayWorld {
     // MARK: - What happens to gateways
 
     mutating func disturb() {
+        if group.isAsleep {
+            group.wanted(at: now)
+            return obey()
+        }
         let index = Int.random(in: sites.indices, using: &generator)
-        switch Int.random(in: 0..<11, using: &generator) {
+        switch Int.random(in: 0..<12, using: &generator) {
         case 0: live(index, .silent)
         case 1: live(index, .refusing)
         case 2: live(index, .draining)
         case 3: sites[index].handshake = .milliseconds(Int64.random(in: 600...3_000, using: &generator))
         case 4: sites[index].failing = Int.random(in: 4...9, using: &generator)
+        case 11:
+            // Nothing was said for so long that the connection has ended, which takes two healthy ends.
+            guard sites[index].isWell, sites[index].link == .ready, sites[index].noticeAt == nil else { return }
+            part(index, pause: .seconds(86_400))
+            group.fellAsleep(sites[index].name, at: now)
+            return obey()
         case 5, 6:
             // The process is started again: the connection is lost, and nothing else has changed.
             if sites[index].life == .up, sites[index].link == .ready { sites[index].noticeAt = now + .milliseconds(20) }
@@ -219,6 +229,8 @@ struct GatewayWorld {
 
     private mutating func check() {
         guard let index = group.choice.flatMap({ index($0) }) else { return faults.append("\(now): no choice") }
+        // Nobody waits for anything.
+        if group.isAsleep { return waitingSince = nil }
         let answers = sites[index].link == .ready && sites[index].life == .up
         if answers { waitingSince = nil } else if waitingSince == nil { waitingSince = now }
         if let waitingSince, let well = sites.filter(\.isWell).map(\.since).min() {
