@@ -15,8 +15,8 @@
 #     REPEAT=5 run ...     each case so often, and a table of what they measured: median and worst beside the goal. A median
 #                          beyond its goal is a failure then, whatever a single run may miss.
 #
-# A program whose cases measure time on a machine that does other things too sets `attempts=2`: a case that ends by
-# `too_slow` is run once more, and its line says so. What ends by `fail` fails. One whose cases measure none sets `jobs`:
+# A program whose cases measure time on a machine that does other things too sets `attempts`: a case that ends by `too_slow` is run
+# again after a pause, so often in all, and its line says so. What ends by `fail` fails. One whose cases measure none sets `jobs`:
 # so many are run at once, and their lines come in the order in which they end.
 
 set -euo pipefail
@@ -377,6 +377,8 @@ judge_case() {
     for ((attempt = 2; attempt <= attempts && code == missed_time; attempt++)); do
         echo "# once more, $name: $reason"
         again=", at attempt $attempt: $reason"
+        # What else the machine does is over by then, perhaps.
+        sleep "$((attempt * attempt))"
         run_case "$name" "$2-$attempt"
     done
     if ((code == skipped)) && [[ -z ${STRICT:-} ]]; then

@@ -366,8 +366,11 @@ class Load:
         try:
             if mask & selectors.EVENT_WRITE:
                 transfer.write()
-            if mask & selectors.EVENT_READ and not transfer.read(now):
-                self.close(transfer)
+            if mask & selectors.EVENT_READ:
+                if not transfer.read(now):
+                    self.close(transfer)
+                elif transfer.credit < 0:
+                    self.watch(transfer, transfer.interest(now))
         except Failure as error:
             self.fail(transfer, error)
         except OSError as error:
