@@ -19,7 +19,7 @@ struct Backoff: Equatable {
     }
 
     /// The longest wait while programs wait for the gateway.
-    static let longestAwaited = Interval.milliseconds(250)
+    static let longestAwaited = Interval.milliseconds(125)
 
     /// The wait before the next attempt, between half and all of what the failures so far ask for, but not more than `longest`.
     mutating func next(

@@ -5,8 +5,8 @@ import Primitives
 import QUIC
 import TLS
 
-/// Reaches one gateway: resolves its name and races handshakes with its addresses (RFC 8305), a new one every 250 ms; again and
-/// again, and now and then over another link, while programs wait.
+/// Reaches one gateway: resolves its name and races handshakes with its addresses (RFC 8305), a new one every 250 ms; while
+/// programs wait, again and again, more often, and now and then over another link.
 ///
 /// The link hears of exactly one outcome, and never before `start` has returned.
 final class GatewayDial: ResolutionHandler, TimerHandler {

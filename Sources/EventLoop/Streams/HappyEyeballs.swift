@@ -9,7 +9,8 @@ public import Primitives
 ///           │                           │ delaying │ or 50 ms passed      │  ▲ │                          ▲
 ///           │                           └──────────┘                      └──┘ │ last attempt failed,      │
 ///           │                              next attempt every 250 ms, or when  │ nothing is awaited        │
-///           │ nothing is awaited           the one before has failed           └───────────────────────────┤
+///           │ nothing is awaited           the one before has failed, and           └──────────────────────┤
+///           │                              every 125 ms when silent ones are repeated                       │
 ///           └──────────────────────────────────────────────────────────────────────────────────────────────┘
 ///
 /// After every input take `nextAction` until it is `nil`, then `nextDeadline`.
@@ -20,6 +21,9 @@ public struct HappyEyeballs: Sendable {
         public var resolutionDelay = Interval.milliseconds(50)
         /// How long an attempt has before the next one starts beside it (Connection Attempt Delay).
         public var attemptDelay = Interval.milliseconds(250)
+        /// How long a silent address is left alone when all were tried: the shorter, the sooner it is known that the network is
+        /// back (RFC 8305 §8: not less than 100 ms).
+        public var repetitionDelay = Interval.milliseconds(125)
         /// Whether silence is an answer.
         public var persistence = Persistence.once
 
@@ -185,7 +189,8 @@ public struct HappyEyeballs: Sendable {
         underWay.append((attempt, address))
         silent.append(address)
         actions.append(.connect(attempt, address))
-        state = .racing(next: now + parameters.attemptDelay)
+        let isRepeated = !hasWaiting && parameters.persistence == .whileSilent
+        state = .racing(next: now + (isRepeated ? parameters.repetitionDelay : parameters.attemptDelay))
     }
 
     /// RFC 8305 §4: the families take turns, IPv6 first (First Address Family Count of 1).

@@ -71,6 +71,7 @@ extension PathPolicy {
     private mutating func settle(on index: Int, silentSince: Instant, at now: Instant) {
         guard let local = candidates[index].local else { return }
         course = .on(local)
+        choiceEnds = nil
         liveness = nil
         rhythm = ReceiptRhythm()
         exchange = AnswerRhythm()

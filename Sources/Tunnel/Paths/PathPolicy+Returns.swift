@@ -48,6 +48,11 @@ extension PathPolicy {
 
     mutating func considerReturn(at now: Instant) {
         guard let index = better else { return }
+        if let choiceEnds, now < choiceEnds, returns.isCalm, !isFarWorse(index),
+            now >= returns.nextAllowed(configuration.switchesPerMinute, at: now)
+        {
+            return move(to: index, .returned, at: now)
+        }
         let wait = returns.proof(configuration.returnAfter, at: now)
         guard var proof = candidates[index].proof else {
             candidates[index].proof = .init(since: now, nextProbe: now)

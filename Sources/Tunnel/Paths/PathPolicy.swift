@@ -64,6 +64,8 @@ public struct PathPolicy: Equatable {
     var remotes: [NetworkAddress] = []
 
     var course = Course.disconnected
+    /// Until when a better path needs no proof: that the connection began on this one may be chance. Nil once it was left.
+    var choiceEnds: Instant?
     var candidates: [PathCandidate] = []
     /// Paths whose addresses are gone, to be removed from the connection once something is heard on another: until then it is
     /// not known what arrived from them, and what the gateway acknowledges on the next one need not be sent again.
@@ -131,6 +133,7 @@ public struct PathPolicy: Equatable {
         candidate.lastAnswer = now
         candidates = [candidate]
         course = .on(local)
+        choiceEnds = now + PathTimings.firstChoice
         health = .healthy
         liveness = nil
         rhythm = ReceiptRhythm()

@@ -55,6 +55,8 @@ enum PathTimings {
 
     // MARK: Return
 
+    /// How long after a connection has begun a better path needs no more than one answer to be used.
+    static let firstChoice = Interval.seconds(1)
     /// Challenges while a better path proves itself.
     static let proofs: Int64 = 3
     /// The shortest time between two of them.

@@ -7,6 +7,9 @@ struct ReturnDamping: Equatable {
     private var lastReturn: Instant?
     private var voluntary: [Instant] = []
 
+    /// Whether no path has failed soon after a return to it.
+    var isCalm: Bool { flaps == 0 }
+
     /// How long a better path has to answer every challenge before it is returned to.
     func proof(_ configured: Interval, at now: Instant) -> Interval {
         let doublings = Int64(1) << Int64(min(flaps, 20))

@@ -56,10 +56,23 @@ struct PolicyBench {
         bench.policy.connected(local: bench.active, remote: gateway, at: bench.now)
         bench.policy.demandChanged(tunnels: 1, at: bench.now)
         bench.drain()
+        // So old that a better path has to prove itself.
+        bench.pass(PathTimings.firstChoice)
         bench.hear(bytes: 100)
         for link in links.dropFirst() { bench.answer(link) }
         _ = bench.take()
         return bench
+    }
+
+    /// Another connection, over this link.
+    mutating func begin(on link: LinkAddress) {
+        policy.disconnected(at: now)
+        drain()
+        active = link.networkAddress(port: 4_001)
+        opened = [link: active]
+        policy.connected(local: active, remote: Self.gateway, at: now)
+        drain()
+        hear(bytes: 100)
     }
 
     // MARK: Inputs

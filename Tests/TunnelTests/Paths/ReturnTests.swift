@@ -61,6 +61,72 @@ struct PathReturnQualityTests {
     }
 }
 
+@Suite("The path policy and a connection that began on the lesser link")
+struct PathFirstChoiceTests {
+    /// Made over cellular, while Wi-Fi is there, too.
+    private func begun() -> PolicyBench {
+        var bench = PolicyBench.connected([cellular], validating: [wifi])
+        bench.begin(on: cellular)
+        _ = bench.take()
+        return bench
+    }
+
+    @Test("the better one is used as soon as it answers")
+    func atOnce() {
+        var bench = begun()
+        bench.pass(30)
+        bench.answer(wifi, roundTrip: .milliseconds(20))
+        #expect(bench.takeMoves() == [Move("wlan0", .returned)])
+    }
+
+    @Test("one that answers later has to prove itself")
+    func late() {
+        var bench = begun()
+        bench.pass(1_000)
+        bench.answer(wifi, roundTrip: .milliseconds(20))
+        #expect(bench.takeMoves() == [])
+        bench.passAnswering(wifi, .milliseconds(3_100))
+        #expect(bench.takeMoves() == [Move("wlan0", .returned)])
+    }
+
+    @Test("one that answers far slower is not used")
+    func slow() {
+        var bench = begun()
+        bench.pass(300)
+        bench.answer(wifi, roundTrip: .milliseconds(300))
+        #expect(bench.takeMoves() == [])
+    }
+
+    @Test("one that was left has to prove itself, however young the connection is")
+    func left() {
+        var bench = PolicyBench.connected([wifi, cellular])
+        bench.links([wifi.down, cellular])
+        bench.pass(60)
+        bench.hear(bytes: 100)
+        bench.links([wifi, cellular])
+        _ = bench.take()
+        bench.answer(wifi, roundTrip: .milliseconds(20))
+        #expect(bench.takeMoves() == [])
+    }
+
+    @Test("one that comes and goes has to prove itself")
+    func flapping() {
+        var bench = begun()
+        bench.pass(30)
+        bench.answer(wifi, roundTrip: .milliseconds(20))
+        bench.hear(bytes: 100)
+        _ = bench.flap()
+        bench.links([wifi.down, cellular])
+        bench.pass(60)
+        bench.hear(bytes: 100)
+        bench.begin(on: cellular)
+        bench.links([wifi, cellular])
+        _ = bench.take()
+        bench.answer(wifi, roundTrip: .milliseconds(20))
+        #expect(bench.takeMoves() == [])
+    }
+}
+
 @Suite("The path policy returns to a better path")
 struct PathReturnTests {
     @Test("after it has answered every challenge for three seconds")
