@@ -58,12 +58,14 @@ extension Connection {
     private func writeAcknowledgement(
         of packet: inout OutgoingPacket, into writer: inout ByteWriter, at now: Instant
     ) -> Bool {
-        let received = packet.space.received
-        guard received.hasNews, let largest = received.largest else { return false }
-        let exponent: UInt8 = packet.space.level == .oneRTT ? TransportParameters.defaultAckDelayExponent : 0
+        let space = packet.space
+        // In place: every packet asks, and a copy would cost more than the answer.
+        guard space.received.hasNews, let largest = space.received.largest else { return false }
+        let exponent: UInt8 = space.level == .oneRTT ? TransportParameters.defaultAckDelayExponent : 0
         let count = writer.writeAck(
-            ranges: received.rangesToReport, encodedDelay: received.encodedAckDelay(exponent: exponent, at: now),
-            ecn: received.reportedECN, space: writer.remaining)
+            ranges: space.received.rangesToReport,
+            encodedDelay: space.received.encodedAckDelay(exponent: exponent, at: now),
+            ecn: space.received.reportedECN, space: writer.remaining)
         guard count > 0 else { return false }
         packet.largestAcknowledged = largest
         return true
@@ -78,7 +80,7 @@ extension Connection {
             writeAckRequests(allowance, of: &packet, into: &writer, at: now)
             writeConnectionControl(of: &packet, into: &writer)
             streams.writeControlFrames(
-                into: &writer, recording: &packet.frames, at: now, roundTripTime: activePath.rtt.smoothed)
+                into: &writer, recording: &packet.frames, at: now, roundTripTime: packet.path.books.rtt.smoothed)
             writeDatagrams(of: &packet, into: &writer)
             streams.writeStreamFrames(into: &writer, recording: &packet.frames)
             if !packet.frames.isEmpty { packet.kind = .ackEliciting }

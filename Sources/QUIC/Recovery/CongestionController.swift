@@ -20,17 +20,23 @@ struct CongestionController: Equatable, Sendable {
     private var lossBased: LossBasedWindow?
     private(set) var model: BBR?
     private var datagramSize: Int
+    /// The window in bytes. A copy of what the algorithm says: every packet asks, and only few inputs change it.
+    private(set) var window: Int
 
     /// Starts with the initial window for datagrams of `datagramSize` bytes.
     init(_ algorithm: CongestionAlgorithm = .standard, datagramSize: Int) {
         self.datagramSize = datagramSize
+        window = Self.initialWindow(datagramSize: datagramSize)
         switch algorithm {
         case .newReno: lossBased = LossBasedWindow(.newReno(NewReno()), datagramSize: datagramSize)
         case .cubic: lossBased = LossBasedWindow(.cubic(Cubic()), datagramSize: datagramSize)
         case .bbr:
             model = BBR(datagramSize: datagramSize, initialWindow: Self.initialWindow(datagramSize: datagramSize))
         }
+        noteWindow()
     }
+
+    private mutating func noteWindow() { window = model?.window ?? lossBased?.window ?? initialWindow }
 
     /// The window before anything is known of the path (RFC 9002 §7.2).
     static func initialWindow(datagramSize: Int) -> Int {
@@ -42,9 +48,6 @@ struct CongestionController: Equatable, Sendable {
     private var initialWindow: Int { Self.initialWindow(datagramSize: datagramSize) }
 
     // MARK: Outputs
-
-    /// The window in bytes.
-    var window: Int { model?.window ?? lossBased?.window ?? initialWindow }
 
     /// The rate at which packets leave, in bytes per second; nil: what the window allows, spread over the round trip.
     var pacingRate: Double? {
@@ -84,7 +87,9 @@ struct CongestionController: Equatable, Sendable {
         size: Int, bytesInFlight: Int, mark: RateSampler.Mark = RateSampler.Mark(), at now: Instant
     ) {
         lossBased?.packetSent(size: size, bytesInFlight: bytesInFlight, at: now)
+        guard model != nil else { return }
         model?.packetSent(size: size, bytesInFlight: bytesInFlight, mark: mark, at: now)
+        noteWindow()
     }
 
     /// Takes a packet that counted against the window and is now acknowledged for the first time.
@@ -106,6 +111,7 @@ struct CongestionController: Equatable, Sendable {
     mutating func acknowledgementsProcessed(
         rtt: RTTEstimator, sample: Interval?, delivery: Delivery = Delivery(), at now: Instant
     ) {
+        defer { noteWindow() }
         lossBased?.acknowledgementsProcessed(rtt: rtt, sample: sample, fitting: delivery.fitting, at: now)
         guard let delivered = delivery.sample else { return }
         let initialWindow = self.initialWindow
@@ -126,6 +132,7 @@ struct CongestionController: Equatable, Sendable {
 
     /// Takes a packet that was declared lost and whose loss means congestion: not a probe for MTU or path.
     mutating func packetLost(sentAt: Instant, _ loss: Loss? = nil, at now: Instant) {
+        defer { noteWindow() }
         lossBased?.packetLost(sentAt: sentAt, at: now)
         guard let loss else { return }
         model?.packetLost(loss.packetNumber, size: loss.size, mark: loss.mark, lost: loss.lostSince, at: now)
@@ -133,6 +140,7 @@ struct CongestionController: Equatable, Sendable {
 
     /// Takes a rise of the CE count in an ACK whose largest packet was sent at `sentAt` (RFC 9002 §7.1).
     mutating func congestionExperienced(sentAt: Instant, at now: Instant) {
+        defer { noteWindow() }
         lossBased?.congestionExperienced(sentAt: sentAt, at: now)
         model?.congestionExperienced(at: now)
     }
@@ -140,6 +148,7 @@ struct CongestionController: Equatable, Sendable {
     /// Takes the late arrival of a packet that had been declared lost at `lostAt`. When every loss of the recovery period
     /// proves wrong, the window comes back (RFC 9438 §4.9 in spirit).
     mutating func lossWasSpurious(lostAt: Instant) {
+        defer { noteWindow() }
         lossBased?.lossWasSpurious(lostAt: lostAt)
         model?.lossWasSpurious(lostAt: lostAt)
     }
@@ -152,6 +161,7 @@ struct CongestionController: Equatable, Sendable {
 
     /// Falls back to the minimum window (RFC 9002 §7.6.2).
     mutating func persistentCongestionEstablished() {
+        defer { noteWindow() }
         lossBased?.persistentCongestionEstablished()
         model?.persistentCongestionEstablished()
     }
@@ -160,6 +170,7 @@ struct CongestionController: Equatable, Sendable {
     /// has been acknowledged a sign of congestion means that the network is not what it was: what was acknowledged since
     /// then is all that is known (careful resume: reconnaissance, then unvalidated, then validated or safe retreat).
     mutating func restore(_ remembered: Int) {
+        defer { noteWindow() }
         lossBased?.restore(remembered)
         let initialWindow = self.initialWindow
         model?.restore(remembered, initialWindow: initialWindow)
@@ -167,6 +178,7 @@ struct CongestionController: Equatable, Sendable {
 
     /// Follows the path's datagram size; a window that is too narrow for the fewest datagrams widens.
     mutating func datagramSizeChanged(to size: Int) {
+        defer { noteWindow() }
         datagramSize = size
         lossBased?.datagramSizeChanged(to: size)
         model?.datagramSizeChanged(to: size)

@@ -36,6 +36,13 @@ struct ReceiveStream {
 
     init(window: ReceiveWindow) { self.window = window }
 
+    /// A half that is over from the beginning: it takes nothing and has nothing to say.
+    static var ended: ReceiveStream {
+        var half = ReceiveStream(window: ReceiveWindow(initial: .zero, maximum: .zero))
+        half.state = .dataRead(finalSize: 0)
+        return half
+    }
+
     /// Bytes in order that were not consumed.
     var readableBytes: Int { ring?.count ?? 0 }
     /// Whether the peer ended the stream and every byte was consumed.

@@ -35,6 +35,13 @@ struct SendStream {
 
     init(limit: UInt64) { _ = credit.raise(to: limit) }
 
+    /// A half that is over from the beginning: it takes nothing and has nothing to say.
+    static var ended: SendStream {
+        var half = SendStream(limit: 0)
+        half.state = .dataReceived
+        return half
+    }
+
     /// The first offset that was never sent.
     private var nextOffset: UInt64 { credit.used }
     /// Bytes that were queued and never sent.

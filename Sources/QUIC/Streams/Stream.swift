@@ -4,10 +4,13 @@
 /// used again, so what says that a slot stands in one of the table's queues outlives the stream.
 struct Stream {
     private(set) var id: StreamID
-    /// Nil for a unidirectional stream of the peer, and in a free slot.
-    var send: SendStream?
-    /// Nil for a unidirectional stream of ours, and in a free slot.
-    var receive: ReceiveStream?
+    /// One that has ended for a unidirectional stream of the peer, and in a free slot: in place, not optional, so that
+    /// looking at it copies nothing.
+    var send: SendStream
+    /// One that has ended for a unidirectional stream of ours, and in a free slot.
+    var receive: ReceiveStream
+    /// Whether the slot holds no stream.
+    private(set) var isVacant = false
     /// Events that wait to be fetched.
     var waitingEvents: WaitingEvents = []
     /// How the peer behaved toward the stream; decides how fast it may open another one.
@@ -37,14 +40,15 @@ struct Stream {
         case brokenOff
     }
 
-    init(id: StreamID, send: SendStream?, receive: ReceiveStream?) {
+    init(id: StreamID, send: SendStream, receive: ReceiveStream) {
         self.id = id
         self.send = send
         self.receive = receive
     }
 
     /// Makes the slot that of another stream.
-    mutating func become(_ id: StreamID, send: SendStream?, receive: ReceiveStream?) {
+    mutating func become(_ id: StreamID, send: SendStream, receive: ReceiveStream) {
+        isVacant = false
         self.id = id
         self.send = send
         self.receive = receive
@@ -55,12 +59,10 @@ struct Stream {
 
     /// Makes the slot a free one.
     mutating func vacate() {
-        send = nil
-        receive = nil
+        isVacant = true
+        send = .ended
+        receive = .ended
     }
-
-    /// Whether the slot holds no stream.
-    var isVacant: Bool { send == nil && receive == nil }
 }
 
 // MARK: - What the table has to know after every change
@@ -77,16 +79,15 @@ extension Stream {
 
     /// Looks at both halves, and has a stream that its own limit holds back say so.
     mutating func review() -> Standing {
-        send?.reportBlockedIfNeeded()
-        return Standing(readiness: send?.readiness ?? .nothing, hasControlDue: hasControlDue, isTerminal: isTerminal)
+        send.reportBlockedIfNeeded()
+        return Standing(readiness: send.readiness, hasControlDue: hasControlDue, isTerminal: isTerminal)
     }
 
-    private var isTerminal: Bool { send?.state.isTerminal ?? true && receive?.state.isTerminal ?? true }
+    private var isTerminal: Bool { send.state.isTerminal && receive.state.isTerminal }
 
     private var hasControlDue: Bool {
-        // Through optional chains: binding a half would copy it.
-        if send?.resetDelivery == .due || send?.credit.blockedReport == .due { return true }
-        return receive?.stopDelivery == .due || receive?.isWindowUpdateDue ?? false
+        if send.resetDelivery == .due || send.credit.blockedReport == .due { return true }
+        return receive.stopDelivery == .due || receive.isWindowUpdateDue
     }
 }
 
@@ -109,14 +110,14 @@ extension Stream {
     /// Writes one STREAM frame. The frame may extend to the end of the packet, without a length (RFC 9000 §19.8).
     @_lifetime(writer: copy writer)
     mutating func writeFrame(into writer: inout ByteWriter, connectionCredit: UInt64) -> WriteOutcome {
-        guard let available = send?.nextRange(connectionCredit: connectionCredit) else { return .nothingToSend }
+        guard let available = send.nextRange(connectionCredit: connectionCredit) else { return .nothingToSend }
         var header = StreamFrameHeader(id: id, offset: available.lowerBound, fin: .more, extent: .endOfPacket)
         guard let room = header.payloadCapacity(in: writer.remaining) else { return .noRoom }
         let wanted = available.upperBound - available.lowerBound
         let length = min(UInt64(room), wanted)
         guard length >= min(Self.smallestFragment, wanted) else { return .noRoom }
         let range = available.lowerBound..<available.lowerBound + length
-        header.fin = send?.fin(at: range.upperBound) ?? .more
+        header.fin = send.fin(at: range.upperBound)
         let spare = room - Int(length)
         if spare >= Varint.width(of: length) {
             header.extent = .lengthField
@@ -126,8 +127,8 @@ extension Stream {
         }
         let start = writer.position
         writer.write(header, length: Int(length))
-        send?.copy(range, into: &writer)
-        let new = send?.sent(range, fin: header.fin) ?? 0
+        send.copy(range, into: &writer)
+        let new = send.sent(range, fin: header.fin)
         return .wrote(range, header.fin, new: new, size: writer.position - start)
     }
 }

@@ -11,10 +11,8 @@ extension StreamTable {
         let frameType = FrameType.stream.rawValue
         guard let index = try index(of: id, receivingHalfFor: frameType) else { return }
         let credit = receiveWindow.limit - received
-        guard
-            let outcome = try slots[index].receive?.receive(
-                data, at: offset, fin: fin, frameType: frameType, connectionCredit: credit, now: now)
-        else { return }
+        let outcome = try slots[index].receive.receive(
+            data, at: offset, fin: fin, frameType: frameType, connectionCredit: credit, now: now)
         count(outcome, at: now)
         if outcome.isReadable { announce(.readable, .readable(id), of: index) }
         settle(index)
@@ -28,7 +26,7 @@ extension StreamTable {
         guard let index = try index(of: id, receivingHalfFor: FrameType.resetStream.rawValue) else { return }
         let credit = receiveWindow.limit - received
         guard
-            let outcome = try slots[index].receive?.receiveReset(
+            let outcome = try slots[index].receive.receiveReset(
                 errorCode: errorCode, finalSize: finalSize, connectionCredit: credit)
         else { return }
         count(outcome, at: now)
@@ -41,7 +39,7 @@ extension StreamTable {
     mutating func receiveStopSending(_ id: StreamID, errorCode: UInt64, at now: Instant) throws(TransportError) {
         latest = now
         guard let index = try index(of: id, sendingHalfFor: FrameType.stopSending.rawValue) else { return }
-        guard slots[index].send?.reset(errorCode: errorCode) ?? false else { return }
+        guard slots[index].send.reset(errorCode: errorCode) else { return }
         slots[index].ending = .brokenOff
         events.append(.stopped(id, errorCode: errorCode))
         settle(index)
@@ -55,7 +53,7 @@ extension StreamTable {
     /// A MAX_STREAM_DATA frame (RFC 9000 §19.10).
     mutating func receiveMaxStreamData(_ id: StreamID, limit: UInt64) throws(TransportError) {
         guard let index = try index(of: id, sendingHalfFor: FrameType.maxStreamData.rawValue) else { return }
-        slots[index].send?.raiseLimit(to: limit)
+        slots[index].send.raiseLimit(to: limit)
         settle(index)
     }
 
@@ -87,7 +85,7 @@ extension StreamTable {
         receiveMaxData(parameters.initialMaxData)
         for index in slots.indices {
             let limit = initialSendLimit(of: slots[index].id)
-            slots[index].send?.raiseLimit(to: limit)
+            slots[index].send.raiseLimit(to: limit)
             settle(index)
         }
     }
@@ -198,7 +196,7 @@ extension StreamTable {
             }
         for index in indices {
             let id = StreamID(initiator: role.peer, direction: id.direction, index: index)
-            let send = id.direction == .bidirectional ? SendStream(limit: initialSendLimit(of: id)) : nil
+            let send = id.direction == .bidirectional ? SendStream(limit: initialSendLimit(of: id)) : .ended
             insert(id, send: send, receive: ReceiveStream(window: newStreamWindow()))
             events.append(.opened(id))
         }

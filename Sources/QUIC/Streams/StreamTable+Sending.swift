@@ -116,27 +116,26 @@ extension StreamTable {
         roundTripTime: Interval
     ) -> Bool {
         let id = slots[index].id
-        if let frame = slots[index].send?.dueReset(of: id) {
+        if let frame = slots[index].send.dueReset(of: id) {
             guard writer.writeIfFits(frame) else { return false }
             frames.append(.resetStream(id))
-            slots[index].send?.resetSent()
+            slots[index].send.resetSent()
         }
-        if let frame = slots[index].receive?.dueStop(of: id) {
+        if let frame = slots[index].receive.dueStop(of: id) {
             guard writer.writeIfFits(frame) else { return false }
             frames.append(.stopSending(id))
-            slots[index].receive?.stopSent()
+            slots[index].receive.stopSent()
         }
-        if slots[index].receive?.isWindowUpdateDue ?? false {
-            guard writer.remaining >= Self.largestWindowUpdate,
-                let limit = slots[index].receive?.announceWindow(at: latest, roundTripTime: roundTripTime)
-            else { return false }
+        if slots[index].receive.isWindowUpdateDue {
+            guard writer.remaining >= Self.largestWindowUpdate else { return false }
+            let limit = slots[index].receive.announceWindow(at: latest, roundTripTime: roundTripTime)
             writer.write(.maxStreamData(id, limit))
             frames.append(.maxStreamData(id))
         }
-        if let credit = slots[index].send?.credit, credit.blockedReport == .due {
-            guard writer.writeIfFits(.streamDataBlocked(id, limit: credit.limit)) else { return false }
+        if slots[index].send.credit.blockedReport == .due {
+            guard writer.writeIfFits(.streamDataBlocked(id, limit: slots[index].send.credit.limit)) else { return false }
             frames.append(.streamDataBlocked(id))
-            slots[index].send?.blockedReportSent()
+            slots[index].send.blockedReportSent()
         }
         return true
     }
@@ -150,18 +149,18 @@ extension StreamTable {
         switch frame {
         case .stream(let id, let offset, let length, let fin):
             guard let index = lookUp(id) else { return }
-            let before = slots[index].send?.acknowledgedRingOffset
-            let isComplete = slots[index].send?.acknowledged(offset..<offset + UInt64(length), fin: fin) ?? false
-            if slots[index].send?.acknowledgedRingOffset != before {
+            let before = slots[index].send.acknowledgedRingOffset
+            let isComplete = slots[index].send.acknowledged(offset..<offset + UInt64(length), fin: fin)
+            if slots[index].send.acknowledgedRingOffset != before {
                 announce(.acknowledged, .acknowledged(id), of: index)
             }
             if isComplete { events.append(.finished(id)) }
             settle(index)
         case .resetStream(let id):
             guard let index = lookUp(id) else { return }
-            if slots[index].send?.resetAcknowledged() ?? false { events.append(.finished(id)) }
+            if slots[index].send.resetAcknowledged() { events.append(.finished(id)) }
             settle(index)
-        case .stopSending(let id): change(id) { $0.receive?.stopAcknowledged() }
+        case .stopSending(let id): change(id) { $0.receive.stopAcknowledged() }
         case .maxData, .maxStreamData, .maxStreams, .dataBlocked, .streamDataBlocked, .streamsBlocked: break
         case .crypto, .newConnectionID, .retireConnectionID, .newToken, .handshakeDone, .pathChallenge, .datagram,
             .ackFrequency:
@@ -174,12 +173,12 @@ extension StreamTable {
         switch frame {
         case .stream(let id, let offset, let length, let fin):
             guard let index = lookUp(id) else { return }
-            slots[index].send?.lost(offset..<offset + UInt64(length), fin: fin)
+            slots[index].send.lost(offset..<offset + UInt64(length), fin: fin)
             settle(index)
-        case .resetStream(let id): change(id) { $0.send?.resetLost() }
-        case .stopSending(let id): change(id) { $0.receive?.stopLost() }
-        case .maxStreamData(let id): change(id) { $0.receive?.windowUpdateLost() }
-        case .streamDataBlocked(let id): change(id) { $0.send?.blockedReportLost() }
+        case .resetStream(let id): change(id) { $0.send.resetLost() }
+        case .stopSending(let id): change(id) { $0.receive.stopLost() }
+        case .maxStreamData(let id): change(id) { $0.receive.windowUpdateLost() }
+        case .streamDataBlocked(let id): change(id) { $0.send.blockedReportLost() }
         case .maxData: receiveWindow.announcementLost()
         case .dataBlocked: if !parked.isEmpty { sendCredit.blockedReportLost() }
         case .maxStreams(.bidirectional): peerBidirectional.announcementLost()

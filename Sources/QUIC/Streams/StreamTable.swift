@@ -109,7 +109,7 @@ extension StreamTable {
         return index
     }
 
-    mutating func insert(_ id: StreamID, send: SendStream?, receive: ReceiveStream?) {
+    mutating func insert(_ id: StreamID, send: SendStream, receive: ReceiveStream) {
         let index: Int
         if let vacant = vacantSlots.popLast() {
             index = vacant
@@ -204,7 +204,7 @@ extension StreamTable {
 
     /// Has the buffer of an idle stream looked after.
     mutating func keepWarm(_ index: Int) {
-        guard !slots[index].isWarm, slots[index].receive?.hasUnusedMemory ?? false else { return }
+        guard !slots[index].isWarm, slots[index].receive.hasUnusedMemory else { return }
         slots[index].isWarm = true
         warm.append(index)
         if warmDeadline == nil { warmDeadline = latest + Self.idleBufferLifetime }
@@ -213,7 +213,7 @@ extension StreamTable {
     private mutating func releaseUnusedMemory() {
         for index in warm {
             slots[index].isWarm = false
-            slots[index].receive?.releaseUnusedMemory()
+            slots[index].receive.releaseUnusedMemory()
         }
         warm = []
         warmDeadline = nil

@@ -15,7 +15,7 @@ final class StreamsTableHandle {
     var peerUnidirectional: PeerStreams { table.peerUnidirectional }
     var scheduler: StreamScheduler { table.scheduler }
     var slotCount: Int { table.slots.count }
-    func heldMemory(of id: StreamID) -> Int? { table.index(of: id).flatMap { table.slots[$0].receive?.heldMemory } }
+    func heldMemory(of id: StreamID) -> Int? { table.index(of: id).map { table.slots[$0].receive.heldMemory } }
 
     // Frames in.
     func receiveStream(
