@@ -231,6 +231,8 @@ public final class EndpointDriver: TurnHandler {
         tellEvents(of: driven, at: now)
         transmit(connection, at: now)
         guard !connection.isClosed else { return remove(driven, at: now) }
+        // What left made room: who waits for it is told in the next round.
+        if connection.hasStreamEvents { serve(driven) }
         driven.armTimer()
     }
 

@@ -204,7 +204,7 @@ public final class QUICNode: VirtualNode {
 
     private func note(_ event: ConnectionEvent, of session: Session, at now: Instant) {
         switch event {
-        case .streamReadable, .streamAcknowledged, .streamOpened, .streamFinished, .keyLogLine: return
+        case .streamReadable, .streamAcknowledged, .streamDrained, .streamOpened, .streamFinished, .keyLogLine: return
         case .handshakeConfirmed:
             if linkMonitoring == .followed, session.connection.role == .client {
                 for address in usableAddresses { add(address, to: session.connection, at: now) }

@@ -51,6 +51,9 @@ extension TunnelRelay {
         case .contentAcknowledged(let stream):
             guard let session = byStream[stream] else { return }
             acknowledged(session, stream)
+        case .contentDrained(let stream):
+            guard let session = byStream[stream], session.reading == .awaitingDrain else { return }
+            readOn(session)
         case .contentSent(let stream):
             guard let session = byStream[stream] else { return }
             acknowledged(session, stream)

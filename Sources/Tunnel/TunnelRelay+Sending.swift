@@ -7,14 +7,20 @@ extension TunnelRelay {
     /// The ring into which TCP is read; nil when the tunnel is gone.
     public func ring(of id: TunnelID) -> ByteRing? { sessions[id]?.ring }
 
-    /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read, or before there is room for `least`.
+    /// How many bytes may be read from TCP into the ring now; 0 when TCP is not to be read, before there is room for `least`, or
+    /// while enough waits to be sent.
     public func wantsBytes(_ id: TunnelID, atLeast least: Int = 1) -> Int {
         guard let session = sessions[id], session.reading == .wanted else { return 0 }
         guard session.ring.freeSpace >= least else {
             awaitRoom(session)
             return 0
         }
-        return session.ring.freeSpace
+        guard let stream = session.stream, http.unsentBytes(on: stream) >= Self.mostUnsent else {
+            return session.ring.freeSpace
+        }
+        session.reading = .awaitingDrain
+        http.connection.awaitDrain(of: stream, below: Self.mostUnsent / 2)
+        return 0
     }
 
     private func awaitRoom(_ session: TunnelSession) {
@@ -111,6 +117,10 @@ extension TunnelRelay {
         prioritize(session, stream)
         // A quarter of the ring at a time, so that reads are not small ones.
         guard session.reading == .awaitingRoom, session.ring.freeSpace >= session.ring.limit / 4 else { return }
+        readOn(session)
+    }
+
+    func readOn(_ session: TunnelSession) {
         session.reading = .wanted
         actions.append(.read(session.id))
     }
@@ -131,7 +141,6 @@ extension TunnelRelay {
 
     func allowReading(_ session: TunnelSession) {
         guard session.outgoing == .open, session.reading == .forbidden else { return }
-        session.reading = .wanted
-        actions.append(.read(session.id))
+        readOn(session)
     }
 }

@@ -24,6 +24,11 @@ public final class TunnelRelay {
     /// Bytes in a ring from which a tunnel counts as bulk, behind the others in the transport's schedule.
     static let bulkThreshold = 64 * 1024
 
+    /// Bytes read from TCP that may wait to be sent for the first time; then TCP is not read until half of them have left. Enough
+    /// for several batches, and so few that they are still in the processor's cache when they are sealed. What is in flight is
+    /// not counted, so the path may be as long as it likes.
+    static let mostUnsent = 256 * 1024
+
     let http: HTTP3Connection
     let limits: Limits
     /// Room that all tunnels share with those of other connections; nil where nothing bounds it. Set before the first tunnel is up.

@@ -65,6 +65,8 @@ final class TunnelSession {
         case wanted
         /// Not before there is room in the ring.
         case awaitingRoom
+        /// Not before most of what was read has left: more would only wait here.
+        case awaitingDrain
     }
 
     /// Whether a `deliver` action is under way.

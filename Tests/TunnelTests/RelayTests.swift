@@ -63,6 +63,32 @@ struct RelayTests {
         #expect(pair.client.relay.count == 0 && pair.server.relay.count == 0)
     }
 
+    @Test("TCP is read as far as bytes leave, whatever room the ring has", arguments: forms)
+    func drain(form: String) throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = limits.maximumRing
+        let pair = try pair(form, limits: limits)
+        let (id, app) = pair.open(buildServer)
+        pair.run()
+        app.outgoing = Array(repeating: 7, count: 4 << 20)
+        app.sendsFin = true
+        let ring = try #require(pair.client.relay.ring(of: id))
+        pair.turn(.client)
+        let most = TunnelRelay.mostUnsent + pair.local.burst
+        #expect(ring.count >= TunnelRelay.mostUnsent && ring.count < most)
+        #expect(pair.client.relay.wantsBytes(id) == 0)
+        // Reading goes on when half of it has left, and nothing is waited for in vain.
+        let origin = try #require(pair.gateway.sockets.values.first)
+        var turns = 0
+        while !origin.hasFin, turns < 2_000 {
+            turns += 1
+            pair.run(turns: 1)
+            guard let stream = pair.client.relay.session(id)?.stream else { continue }
+            #expect(pair.client.http.unsentBytes(on: stream) < most)
+        }
+        #expect(origin.received.count == 4 << 20 && origin.hasFin)
+    }
+
     @Test("both ends finish at the same time", arguments: forms)
     func simultaneousClose(form: String) throws {
         let pair = try pair(form)

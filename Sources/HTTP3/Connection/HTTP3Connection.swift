@@ -132,6 +132,8 @@ public final class HTTP3Connection {
             try peerStopped(id, HTTP3ErrorCode(rawValue: code))
         case .streamAcknowledged(let id):
             if requests[id] != nil { events.append(.contentAcknowledged(id)) }
+        case .streamDrained(let id):
+            if requests[id] != nil { events.append(.contentDrained(id)) }
         case .streamFinished(let id):
             sendingEnded(id)
         case .datagramReceived(let bytes):

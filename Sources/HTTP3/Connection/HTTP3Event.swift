@@ -18,6 +18,8 @@ public enum HTTP3Event {
     case streamAborted(StreamID, HTTP3ErrorCode)
     /// More of what was sent by reference was acknowledged.
     case contentAcknowledged(StreamID)
+    /// So much of what was sent by reference has left that `awaitDrain(of:below:)` is answered.
+    case contentDrained(StreamID)
     /// Everything sent on the stream, and its end, was acknowledged.
     case contentSent(StreamID)
     /// Requests may be opened now that could not be before.

@@ -22,6 +22,10 @@ extension Connection {
     /// Bytes queued and never sent yet, for back-pressure.
     public func unsentBytes(on id: StreamID) -> Int { streams.unsentBytes(on: id) }
 
+    /// Asks for one `.streamDrained` as soon as fewer than `count` bytes are queued and never sent: for a caller that takes no
+    /// more bytes in before.
+    public func awaitDrain(of id: StreamID, below count: Int) { streams.awaitDrain(of: id, below: count) }
+
     /// Ends what this end sends on the stream, after everything queued.
     public func finish(_ id: StreamID) { streams.finish(id) }
 
@@ -74,6 +78,9 @@ extension Connection {
         datagrams.append(bytes)
         return .queued
     }
+
+    /// Whether `nextEvent` has something about a stream to tell: sending makes such events, too.
+    public var hasStreamEvents: Bool { !streams.events.isEmpty }
 
     /// The next thing that happened; nil when there is nothing left to tell.
     public func nextEvent() -> ConnectionEvent? {

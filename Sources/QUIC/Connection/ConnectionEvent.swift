@@ -16,6 +16,8 @@ public enum ConnectionEvent: Equatable, Sendable {
     case streamStopped(StreamID, errorCode: UInt64)
     /// More of the stream was acknowledged.
     case streamAcknowledged(StreamID)
+    /// Fewer bytes wait to be sent for the first time than `awaitDrain(of:below:)` named.
+    case streamDrained(StreamID)
     /// Everything that was sent, with its end or reset, is acknowledged.
     case streamFinished(StreamID)
     /// The peer allows more streams after `openStream` had none left.

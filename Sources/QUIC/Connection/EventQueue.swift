@@ -25,6 +25,7 @@ extension ConnectionEvent {
         case .reset(let id, let errorCode): self = .streamReset(id, errorCode: errorCode)
         case .stopped(let id, let errorCode): self = .streamStopped(id, errorCode: errorCode)
         case .acknowledged(let id): self = .streamAcknowledged(id)
+        case .drained(let id): self = .streamDrained(id)
         case .finished(let id): self = .streamFinished(id)
         case .streamsAvailable(let direction): self = .streamsAvailable(direction)
         }

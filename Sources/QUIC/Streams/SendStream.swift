@@ -33,6 +33,9 @@ struct SendStream {
     /// How far RESET_STREAM has come.
     private(set) var resetDelivery: Delivery = .none
 
+    /// Who queues bytes waits until fewer than these were never sent; 0 when nobody waits.
+    private var drainMark = 0
+
     init(limit: UInt64) { _ = credit.raise(to: limit) }
 
     /// A half that is over from the beginning: it takes nothing and has nothing to say.
@@ -71,6 +74,15 @@ extension SendStream {
     mutating func finish() {
         guard isWritable else { return }
         fin = .due
+    }
+
+    mutating func awaitDrain(below mark: Int) { drainMark = mark }
+
+    /// Whether what `awaitDrain` named has come about; true once.
+    mutating func takeDrained() -> Bool {
+        guard drainMark > 0, unsentBytes < drainMark else { return false }
+        drainMark = 0
+        return true
     }
 
     /// Gives up: the content is dropped and RESET_STREAM is due. Tells whether it had not ended before.

@@ -68,6 +68,8 @@ enum StreamEvent: Equatable {
     case stopped(StreamID, errorCode: UInt64)
     /// The acknowledged ring offset moved.
     case acknowledged(StreamID)
+    /// Fewer bytes wait to be sent for the first time than was asked to be told of.
+    case drained(StreamID)
     /// All our bytes and the FIN, or our RESET_STREAM, are acknowledged.
     case finished(StreamID)
     /// The peer raised a limit that an `openStream` had met.

@@ -34,6 +34,13 @@ extension StreamTable {
     /// Bytes that were queued and never sent.
     func unsentBytes(on id: StreamID) -> Int { index(of: id).map { slots[$0].send.unsentBytes } ?? 0 }
 
+    /// Has `drained` told once, when fewer than `count` bytes were never sent; at once when that is so.
+    mutating func awaitDrain(of id: StreamID, below count: Int) {
+        guard let index = lookUp(id) else { return }
+        slots[index].send.awaitDrain(below: count)
+        tellIfDrained(index)
+    }
+
     /// Ends the sending half after what is queued.
     mutating func finish(_ id: StreamID) {
         guard let index = lookUp(id) else { return }

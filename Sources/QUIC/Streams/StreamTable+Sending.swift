@@ -28,9 +28,14 @@ extension StreamTable {
                 frames.append(.stream(slots[index].id, offset: range.lowerBound, length: length, fin: fin))
                 scheduler.charge(index, bytes: size)
                 count(newBytes: new)
+                tellIfDrained(index)
                 settle(index)
             }
         }
+    }
+
+    mutating func tellIfDrained(_ index: Int) {
+        if slots[index].send.takeDrained() { events.append(.drained(slots[index].id)) }
     }
 
     private mutating func count(newBytes: UInt64) {

@@ -73,7 +73,7 @@ struct StreamTable: ~Copyable {
         switch event {
         case .readable(let id): forget(.readable, of: id)
         case .acknowledged(let id): forget(.acknowledged, of: id)
-        case .opened, .reset, .stopped, .finished, .streamsAvailable: break
+        case .opened, .reset, .stopped, .drained, .finished, .streamsAvailable: break
         }
         return event
     }

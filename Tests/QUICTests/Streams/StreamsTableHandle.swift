@@ -72,6 +72,7 @@ final class StreamsTableHandle {
     func openStream(_ direction: StreamDirection) -> StreamID? { table.openStream(direction) }
     func write(_ bytes: Span<UInt8>, to id: StreamID) { table.write(bytes, to: id) }
     func write(_ ring: ByteRing, range: Range<UInt64>, to id: StreamID) { table.write(ring, range: range, to: id) }
+    func awaitDrain(of id: StreamID, below count: Int) { table.awaitDrain(of: id, below: count) }
     func unsentBytes(on id: StreamID) -> Int { table.unsentBytes(on: id) }
     func finish(_ id: StreamID) { table.finish(id) }
     func reset(_ id: StreamID, errorCode: UInt64) { table.reset(id, errorCode: errorCode) }

@@ -77,6 +77,27 @@ struct StreamsTransferTests {
         #expect(client.table.acknowledgedRingOffset(on: id) == 10_000)
     }
 
+    @Test func `who waits for queued bytes to leave is told once`() throws {
+        let (client, _) = StreamsEnd.pair()
+        let id = try #require(client.table.openStream(.bidirectional))
+        client.write(numbered(0..<5000), to: id)
+        client.table.awaitDrain(of: id, below: 2000)
+        #expect(client.fetchEvents() == [])
+        while client.table.unsentBytes(on: id) >= 2000 {
+            #expect(client.fetchEvents() == [])
+            _ = client.nextPacket(size: 1000)
+        }
+        #expect(client.fetchEvents() == [.drained(id)])
+        _ = client.allPackets(size: 1000)
+        #expect(client.fetchEvents() == [])
+        // When there is nothing to wait for, at once; and again only when asked again.
+        client.table.awaitDrain(of: id, below: 1)
+        #expect(client.fetchEvents() == [.drained(id)])
+        client.write(numbered(0..<5000), to: id)
+        _ = client.allPackets(size: 1000)
+        #expect(client.fetchEvents() == [])
+    }
+
     @Test func `a lost range goes out before new data, and only what is missing`() throws {
         let client = StreamsEnd.pair().0
         let id = try #require(client.table.openStream(.bidirectional))
