@@ -127,6 +127,7 @@ final class GatewayLinks: TimerHandler {
 
     var sessions: [LinkSession] { all.flatMap(\.sessions) }
     var tunnelCount: Int { all.reduce(0) { $0 + $1.tunnelCount } }
+    var openingCount: Int { all.reduce(0) { $0 + $1.openingCount } }
     func tunnelCount(at name: HostPort) -> Int { link(to: name)?.tunnelCount ?? 0 }
     var heldCount: Int { all.reduce(0) { $0 + $1.held.count } }
     var heldMemory: Int { all.reduce(0) { $0 + $1.held.memory } }

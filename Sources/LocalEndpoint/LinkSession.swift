@@ -70,6 +70,8 @@ final class LinkSession: ConnectionApplication {
     var isResumptionOnly: Bool { client.isResumptionOnly }
     var tunnels: [TunnelRelay.Statistics] { client.relay.statistics }
     var tunnelCount: Int { client.relay.count }
+    /// Tunnels that the gateway was asked for and has not answered.
+    var openingCount: Int { openings.count }
 
     /// Tells the gateway that this end needs the connection no more.
     func close(_ reason: String) {

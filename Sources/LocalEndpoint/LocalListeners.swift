@@ -9,6 +9,8 @@ final class LocalListeners {
     private let sockets: ListeningSockets
     private var forwards: [ForwardListener] = []
     private var proxies: [ProxyListener] = []
+    /// Those that accept no more, until what they have accepted has its tunnels.
+    private var left: [ProxyListener] = []
 
     init(links: GatewayLinks, sockets: ListeningSockets) {
         self.links = links
@@ -47,10 +49,14 @@ final class LocalListeners {
         return failures
     }
 
+    /// Connections to the proxies that were accepted and have no tunnel yet.
+    var applicantCount: Int { (proxies + left).reduce(0) { $0 + $1.applicantCount } }
+
     /// Another process goes on to accept.
     func leave() {
         for forward in forwards { forward.leave() }
         for proxy in proxies { proxy.leave() }
+        left = proxies
         forwards = []
         proxies = []
     }

@@ -36,6 +36,9 @@ final class ProxyListener: StreamListenerHandler {
 
     var localAddress: NetworkAddress? { listener?.localAddress }
 
+    /// Connections that were accepted and have no tunnel yet.
+    var applicantCount: Int { applicants.count }
+
     func close() {
         if let listener { sockets.close(listener) }
         listener = nil

@@ -11,7 +11,7 @@ import Primitives
 /// ```
 ///   serving ──SIGTERM, SIGINT──► draining ──no tunnels, or drainLimit──► closing ──closeLimit──► (stopped)
 ///      ├── no gateway at first ─────────────► (stopped) ◄── second signal ──┘
-///      └── another process takes over ──► lettingGo ──releaseTime──► (stopped)
+///      └── another process takes over ──► settling ──nothing is being opened──► lettingGo ──releaseTime──► (stopped)
 /// ```
 final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler, KeeperLinkHandler {
     /// How long tunnels may go on after SIGTERM or SIGINT.
@@ -20,6 +20,10 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
     static let closeLimit = Interval.milliseconds(100)
     /// How long CONNECTION_CLOSE has to leave when another process takes over.
     static let releaseTime = Interval.milliseconds(5)
+    /// How long tunnels that are being opened have, before another process takes over: unlike open ones they cannot go on there.
+    static let settlingLimit = Interval.seconds(1)
+    /// How often it is looked whether they are open.
+    static let settlingPoll = Interval.milliseconds(5)
     /// How often it is looked whether tunnels are left meanwhile.
     static let drainPoll = Interval.milliseconds(100)
 
@@ -27,6 +31,8 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
         case serving
         case draining(until: Instant)
         case closing
+        /// Nobody is accepted any more; what is open goes on.
+        case settling(until: Instant)
         case lettingGo
     }
 
@@ -101,10 +107,18 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
 
     func letGo() {
         log.notice("another process takes over")
+        listeners?.leave()
+        stage = .settling(until: loop.now + Self.settlingLimit)
+        settle(at: loop.now)
+    }
+
+    private func settle(at now: Instant) {
+        guard case .settling(let limit) = stage else { return }
+        let openings = (listeners?.applicantCount ?? 0) + (links?.openingCount ?? 0)
+        if openings > 0, now < limit, let timer { return loop.arm(timer, at: now + Self.settlingPoll) }
         stage = .lettingGo
         control?.close()
         control = nil
-        listeners?.leave()
         links?.letGo()
         if let timer { loop.arm(timer, at: loop.now + Self.releaseTime) }
     }
@@ -159,6 +173,9 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
             listeners?.close()
             stage = .draining(until: loop.now + Self.drainLimit)
             if let timer { loop.arm(timer, at: loop.now) }
+        case .settling:
+            stage = .settling(until: loop.now)
+            settle(at: loop.now)
         case .draining, .closing, .lettingGo: loop.stop()
         }
     }
@@ -180,6 +197,7 @@ final class RunningLocalEndpoint: GatewayLinksOwner, SignalHandler, TimerHandler
     func timerFired(_ timer: TimerHandle, at now: Instant) {
         switch stage {
         case .serving: break
+        case .settling: settle(at: now)
         case .draining(let limit):
             if let links, links.tunnelCount > 0, now < limit { return loop.arm(timer, at: now + Self.drainPoll) }
             links?.stop()

@@ -138,7 +138,8 @@ extension StreamTable {
             frames.append(.maxStreamData(id))
         }
         if slots[index].send.credit.blockedReport == .due {
-            guard writer.writeIfFits(.streamDataBlocked(id, limit: slots[index].send.credit.limit)) else { return false }
+            let limit = slots[index].send.credit.limit
+            guard writer.writeIfFits(.streamDataBlocked(id, limit: limit)) else { return false }
             frames.append(.streamDataBlocked(id))
             slots[index].send.blockedReportSent()
         }
