@@ -138,13 +138,16 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
         guard let id = side.id, let ring = relay.ring(of: id) else { return side.isReading = false }
         var budget = Self.bytesPerTurn
         while budget > 0 {
-            guard relay.wantsBytes(id, atLeast: side.leastRoom) > 0 else { return side.isReading = false }
+            let room = relay.wantsBytes(id, atLeast: side.leastRoom)
+            guard room > 0 else { return side.isReading = false }
             switch side.read(into: ring) {
             case .bytes(let count):
                 bytesMove()
                 budget -= count
                 relay.bytesArrived(on: id)
                 driven.needsService()
+                // That was all there is; if not, the loop tells again.
+                if count < min(room, ByteStream.readSize) { return }
             case .wouldBlock: return
             case .endOfStream:
                 side.endWasRead()
