@@ -158,7 +158,9 @@ let package = Package(
         .testTarget(
             name: "Benchmarks", dependencies: ["QUIC", "TLS", "Cryptography", "Primitives", "CCosts"],
             path: "Tests/Benchmarks",
-            exclude: ["CCosts", "CBareTLS", "godwit-costs", "bench", "floor.c", "links.sh", "link_load.py"],
+            exclude: [
+                "CCosts", "CBareTLS", "godwit-costs", "bench", "floor.c", "links.sh", "link_load.py", "profile.py",
+            ],
             swiftSettings: strict),
         .target(
             name: "CBareTLS", path: "Tests/Benchmarks/CBareTLS",
