@@ -12,8 +12,8 @@ declare -rA gateway_ports=([cubic]=4433 [bbr]=4434)
 declare -A invites
 # Most bytes that a TCP connection of a plain download may have under way: enough for 1 Gbit/s and 100 ms.
 readonly tcp_buffer=33554432
-# Seconds of a transfer that do not count: slow start and what it leaves behind.
-readonly settling=3
+# Seconds of a transfer that do not count: slow start and what it leaves behind; two transfers take longer to find their parts.
+readonly settling=3 sharing_settling=5
 
 inside() {
     local place=$1
@@ -91,11 +91,11 @@ connect_over() {
     await 20 "the local endpoint is connected" inside near curl -s -o /dev/null "http://$forwarded/bytes/1"
 }
 
-# load SECONDS ARGUMENT...: link_load.py at near for so long after `settling`; sets `figures`.
+# load FROM SECONDS ARGUMENT...: link_load.py at near, which measures for so long from then on; sets `figures`.
 load() {
-    local seconds=$1
-    shift
-    figures=$(inside near python3 "$here/link_load.py" --from "$settling" --until $((settling + seconds)) "$@") ||
+    local from=$1 seconds=$2
+    shift 2
+    figures=$(inside near python3 "$here/link_load.py" --from "$from" --until $((from + seconds)) "$@") ||
         fail "link_load.py ended early"
 }
 
@@ -118,11 +118,11 @@ cell() {
 row() {
     local name=$1 goal=$2 round_trip=$3 rate=$4 algorithm line
     set_link $((round_trip / 2)) "${rate}mbit" "$5" "$6" "$7"
-    load "$link_seconds" --download download "$far_address:$http_port" --echo link "$far_address:$echo_port"
+    load "$settling" "$link_seconds" --download download "$far_address:$http_port" --echo link "$far_address:$echo_port"
     line="| $name | $goal | $(cell "$rate" "$round_trip") |"
     for algorithm in cubic bbr; do
         connect_over endpoint "$algorithm"
-        load "$link_seconds" --download download "$forwarded" --echo link "$far_address:$echo_port" --echo tunnel "$echoed"
+        load "$settling" "$link_seconds" --download download "$forwarded" --echo link "$far_address:$echo_port" --echo tunnel "$echoed"
         line+=" $(cell "$rate" "$round_trip" tunnel) |"
         stop endpoint
     done
@@ -170,7 +170,7 @@ pair() {
         [[ $algorithm == tcp ]] || connect_over "$name" "$algorithm"
         addresses+=(--download "$name" "$forwarded")
     done
-    load "$sharing_seconds" "${addresses[@]}"
+    load "$sharing_settling" "$sharing_seconds" "${addresses[@]}"
     stop first
     stop second
     awk -v first="$(figure first rate)" -v second="$(figure second rate)" 'BEGIN {
@@ -182,7 +182,7 @@ sharing() {
     local queue
     needs_link sharing || return 0
     build_link
-    echo "two downloads on 40 Mbit/s and 60 ms, from $settling s on for $sharing_seconds s"
+    echo "two downloads on 40 Mbit/s and 60 ms, from $sharing_settling s on for $sharing_seconds s"
     echo
     echo "| queue | BBR and BBR (goal 40-60) | BBR and TCP CUBIC (goal 33-67) | CUBIC and TCP CUBIC | CUBIC and CUBIC |"
     echo "|---|---|---|---|---|"
