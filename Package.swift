@@ -157,7 +157,17 @@ let package = Package(
         .target(name: "CCosts", path: "Tests/Benchmarks/CCosts"),
         .testTarget(
             name: "Benchmarks", dependencies: ["QUIC", "TLS", "Cryptography", "Primitives", "CCosts"],
-            path: "Tests/Benchmarks", exclude: ["CCosts", "bench", "floor.c"], swiftSettings: strict),
+            path: "Tests/Benchmarks",
+            exclude: [
+                "CCosts", "CBareTLS", "godwit-costs", "bench", "floor.c", "links.sh", "link_load.py", "profile.py",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "CBareTLS", path: "Tests/Benchmarks/CBareTLS",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        testTool(
+            "godwit-costs", path: "Tests/Benchmarks/godwit-costs",
+            ["Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives", "CBareTLS", argumentParser]),
         testTool(
             "godwit-interop", path: "Tests/Interop/godwit-interop",
             ["Driver", "EventLoop", "QUIC", "TLS", "Cryptography", "Primitives", argumentParser]),

@@ -71,6 +71,33 @@ struct KeyDerivationTests {
         #expect(!isValid(Array(code[..<31])))
     }
 
+    /// HKDF-Extract is HMAC with the salt as key (RFC 5869 §2.2).
+    @Test("HMAC is that of RFC 4231 §4.2 and §4.7: a short key, and one longer than a block")
+    func hmac() {
+        let cases: [(hash: HashAlgorithm, key: [UInt8], message: String, code: String)] = [
+            (
+                .sha256, [UInt8](repeating: 0x0b, count: 20), "Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+            ),
+            (
+                .sha384, [UInt8](repeating: 0x0b, count: 20), "Hi There",
+                "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6"
+            ),
+            (
+                .sha256, [UInt8](repeating: 0xaa, count: 131), "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+            ),
+            (
+                .sha384, [UInt8](repeating: 0xaa, count: 131), "Test Using Larger Than Block-Size Key - Hash Key First",
+                "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952"
+            ),
+        ]
+        for (hash, key, message, code) in cases {
+            let bytes = Array(message.utf8)
+            #expect(HKDF.extract(hash, salt: key.span, secret: bytes.span) == SecretBytes(hex(code)))
+        }
+    }
+
     @Test func digestsAreThoseOfFIPS180() {
         let abc = Array("abc".utf8)
         #expect(

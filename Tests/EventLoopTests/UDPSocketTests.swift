@@ -46,6 +46,40 @@ final class DatagramCollector: UDPSocketHandler {
     }
 }
 
+/// Sends itself another datagram in the turn in which the first one comes, some time after its beginning.
+final class LateSender: UDPSocketHandler {
+    /// What the loop's clock says with each datagram, and when it had not been sent yet.
+    private(set) var dated: [Instant] = []
+    private(set) var sent: [Instant] = []
+    private let loop: EventLoop
+    private var batch: ReceiveBatch
+
+    init(_ loop: EventLoop) throws {
+        self.loop = loop
+        batch = try ReceiveBatch(capacity: 1)
+    }
+
+    func send(from socket: UDPSocket) {
+        sent.append(Clock.monotonic())
+        let bytes: [UInt8] = [7]
+        _ = socket.send(bytes.span, segmentSize: 1, to: socket.localAddress, ecn: .notCapable)
+    }
+
+    func socketReadable(_ socket: UDPSocket) {
+        while dated.count < sent.count {
+            _ = socket.receive(into: &batch)
+            guard batch.count > 0 else { return }
+            dated.append(loop.now)
+            if sent.count < 2 {
+                Clock.wait(.milliseconds(2))
+                send(from: socket)
+            }
+        }
+    }
+
+    func socketWritable(_ socket: UDPSocket) {}
+}
+
 /// Whether the kernel helps to send and to receive.
 struct Offloads: CustomTestStringConvertible, Sendable {
     var sending: BoundDatagramSocket.Options.Offload
@@ -115,6 +149,17 @@ struct UDPSocketTests {
         // What was asked for is what is done: joined only where the kernel may.
         if sender.segmentsInKernel, receiver.bound.joinsReceived { #expect(collector.entries.count < 41) }
         if case .never = offloads.receiving { #expect(collector.entries.count == 41) }
+    }
+
+    @Test("a datagram that comes in the midst of a turn is not dated before it came")
+    func dated() throws {
+        let loop = try EventLoop()
+        let late = try LateSender(loop)
+        let socket = try UDPSocket(loopback(.ipv4), on: loop, handler: late)
+        defer { socket.close() }
+        late.send(from: socket)
+        #expect(loop.run { late.dated.count >= 2 })
+        for (time, sent) in zip(late.dated, late.sent) { #expect(time >= sent) }
     }
 
     @Test("the ECN field goes there and comes here", arguments: [ECN.notCapable, .ect0, .ect1, .congestionExperienced])

@@ -1,4 +1,5 @@
-"""Origin servers for tests, on ports of 127.0.0.1, or of the address after --host, that the kernel chooses.
+"""Origin servers for tests, on ports of 127.0.0.1, or of the address after --host, that the kernel chooses. What they send is paced
+as --congestion says, such as cubic, or as the machine is set up.
 
 Prints one line for each, `http PORT`, `echo PORT`, `sink PORT`, `refused PORT`, then `ready`.
 
@@ -169,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--congestion", default="")
     arguments = parser.parse_args()
     HTTPHandler.file = arguments.file
     # Bound and not listening: the kernel answers with a reset, and gives the port to nobody else.
@@ -180,6 +182,9 @@ def main() -> None:
         "sink": QuietHTTPServer((arguments.host, 0), SinkHandler),
     }
     for name, server in servers.items():
+        if arguments.congestion:
+            # Accepted connections inherit it.
+            server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, arguments.congestion.encode())
         threading.Thread(target=server.serve_forever, name=name, daemon=True).start()
         print(f"{name} {server.server_address[1]}", flush=True)
     print(f"refused {refused.getsockname()[1]}\nready", flush=True)

@@ -62,12 +62,14 @@ public final class UDPSocket: FileDescriptorHandler {
     private(set) var isOpen = true
     /// Whether the last send was blocked.
     private var isBlocked = false
+    private let loop: EventLoop
     private var handler: (any UDPSocketHandler)?
     private var events: FileDescriptorEvents?
 
     /// Takes over a bound socket and reads from it from now on.
     public init(_ bound: BoundDatagramSocket, on loop: EventLoop, handler: any UDPSocketHandler) {
         self.bound = bound
+        self.loop = loop
         self.handler = handler
         localAddress = bound.localAddress
         isWildcard = bound.localAddress.ip.isUnspecified
@@ -122,7 +124,8 @@ public final class UDPSocket: FileDescriptorHandler {
         }
     }
 
-    /// Fills `batch` with what waits, with one system call.
+    /// Fills `batch` with what waits, with one system call, and has the loop read the clock: what came while a long turn went on
+    /// must not be dated before it came. A round-trip time that is measured too short stays the path's shortest one for long.
     public func receive(into batch: inout ReceiveBatch) -> ReceiveOutcome {
         batch.count = 0
         guard isOpen else { return .drained }
@@ -135,6 +138,7 @@ public final class UDPSocket: FileDescriptorHandler {
             statistics.networkErrors &+= 1
             return .more
         }
+        loop.readClock()
         batch.count = Int(result)
         statistics.truncated &+= UInt64(unsafe gw_receive_batch_drop_truncated(batch.storage, Int32(result)))
         lastEntryWasLarge = batch.count > 0 && batch[batch.count - 1].byteCount >= Self.largeEntry

@@ -3,8 +3,8 @@ public import Primitives
 
 /// The only place of the project that reads a clock.
 ///
-/// Protocol code gets its time from `EventLoop.now`, which is read once per wake-up; the other readings are for what
-/// happens rarely: certificates, logs, noticing that the machine slept.
+/// Protocol code gets its time from `EventLoop.now`, which is read once per wake-up and with each batch of datagrams; the other
+/// readings are for what happens rarely: certificates, logs, noticing that the machine slept.
 public enum Clock {
     /// The monotonic clock, which stands still while the machine sleeps; from outside of this room for measuring only.
     public static func monotonic() -> Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }

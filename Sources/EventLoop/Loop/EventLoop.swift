@@ -32,7 +32,7 @@ public protocol SuspensionHandler: AnyObject {
 /// The timers of the whole loop stand in one heap behind a single timer of libevent.
 @safe
 public final class EventLoop {
-    /// The time of this turn; the clock is read once per wake-up.
+    /// The time of this turn: the clock is read once per wake-up, and again where datagrams come in.
     public private(set) var now: Instant
     /// The `event_base`; it lives as long as the loop.
     let base: OpaquePointer
@@ -100,6 +100,9 @@ public final class EventLoop {
 
     /// Asks for another turn without waiting, for work that was cut short by a budget.
     public func turnSoon() { wantsTurnSoon = true }
+
+    /// Reads the clock again within a turn, which can take milliseconds on a busy machine: for what must not be dated before it came.
+    public func readClock() { now = max(now, Clock.monotonic()) }
 
     /// Adds what is called at the end of each turn; handlers are called in the order in which they were added.
     public func addTurnHandler(_ handler: any TurnHandler) { turnHandlers.append(handler) }

@@ -39,6 +39,8 @@ final class Forwarder: TunnelInterfaceOwner, TimerHandler, TurnHandler, ControlR
     }
 
     func sent(_ packet: IPPacket, into interface: TunnelInterface) {
+        // A packet that came while this turn went on is under way from then on: links are never shorter than they are said to be.
+        loop.readClock()
         for index in links.indices {
             if interface === links[index].inner {
                 enter(packet, .outbound, index, from: interface)
