@@ -19,6 +19,8 @@ struct CongestionController: Equatable, Sendable {
     /// Exactly one of the two is there: in place, so that no packet copies it.
     private var lossBased: LossBasedWindow?
     private(set) var model: BBR?
+    /// Whether that is `model`; asking the optional itself would copy it.
+    private let isModelBased: Bool
     private var datagramSize: Int
     /// The window in bytes. A copy of what the algorithm says: every packet asks, and only few inputs change it.
     private(set) var window: Int
@@ -26,6 +28,7 @@ struct CongestionController: Equatable, Sendable {
     /// Starts with the initial window for datagrams of `datagramSize` bytes.
     init(_ algorithm: CongestionAlgorithm = .standard, datagramSize: Int) {
         self.datagramSize = datagramSize
+        isModelBased = algorithm == .bbr
         window = Self.initialWindow(datagramSize: datagramSize)
         switch algorithm {
         case .newReno: lossBased = LossBasedWindow(.newReno(NewReno()), datagramSize: datagramSize)
@@ -87,7 +90,7 @@ struct CongestionController: Equatable, Sendable {
         size: Int, bytesInFlight: Int, mark: RateSampler.Mark = RateSampler.Mark(), at now: Instant
     ) {
         lossBased?.packetSent(size: size, bytesInFlight: bytesInFlight, at: now)
-        guard model != nil else { return }
+        guard isModelBased else { return }
         model?.packetSent(size: size, bytesInFlight: bytesInFlight, mark: mark, at: now)
         noteWindow()
     }

@@ -79,11 +79,13 @@ struct ReceiveWindow {
     }
 
     /// Whether MAX_DATA or MAX_STREAM_DATA is to be sent: a part of the window is consumed, or the last update was lost.
+    @inline(__always)
     var isUpdateDue: Bool {
         isAnnouncementLost || target > limit && target - limit >= size / Self.updateDivisor
     }
 
     /// The limit as it would be if it were announced now.
+    @inline(__always)
     private var target: UInt64 {
         min(max(consumed.addingSaturating(excused).addingSaturating(size), limit), Varint.max)
     }

@@ -252,6 +252,7 @@ extension ReceiveStream {
     /// Whether MAX_STREAM_DATA is due.
     ///
     /// RFC 9000 §3.2: no credit is needed once the size is known, and none is given to who shall stop.
+    @inline(__always)
     var isWindowUpdateDue: Bool { state == .receive && !isDiscarding && window.isUpdateDue }
 
     mutating func announceWindow(at now: Instant, roundTripTime: Interval) -> UInt64 {

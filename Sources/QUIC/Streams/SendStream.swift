@@ -79,6 +79,7 @@ extension SendStream {
     mutating func awaitDrain(below mark: Int) { drainMark = mark }
 
     /// Whether what `awaitDrain` named has come about; true once.
+    @inline(__always)
     mutating func takeDrained() -> Bool {
         guard drainMark > 0, unsentBytes < drainMark else { return false }
         drainMark = 0
@@ -105,6 +106,7 @@ extension SendStream {
     mutating func raiseLimit(to limit: UInt64) { _ = credit.raise(to: limit) }
 
     /// Asks for STREAM_DATA_BLOCKED when the stream's own limit holds data back.
+    @inline(__always)
     mutating func reportBlockedIfNeeded() {
         if state.maySendData, credit.available == 0, content.end > nextOffset { credit.noteBlocked() }
     }
@@ -116,6 +118,7 @@ extension SendStream {
 // MARK: - Sending
 
 extension SendStream {
+    @inline(__always)
     var readiness: Readiness {
         guard state.maySendData else { return .nothing }
         if !lostRanges.isEmpty { return .withoutCredit }
@@ -124,6 +127,7 @@ extension SendStream {
     }
 
     /// What the next STREAM frame carries, with the connection's credit for new bytes; an empty range is a FIN alone.
+    @inline(__always)
     func nextRange(connectionCredit: UInt64) -> Range<UInt64>? {
         switch readiness {
         case .nothing: return nil

@@ -77,14 +77,19 @@ extension Stream {
         var isTerminal: Bool
     }
 
+    // Inlined, as is what it asks of the halves: called with a half, the compiler copies it.
+
     /// Looks at both halves, and has a stream that its own limit holds back say so.
+    @inline(__always)
     mutating func review() -> Standing {
         send.reportBlockedIfNeeded()
         return Standing(readiness: send.readiness, hasControlDue: hasControlDue, isTerminal: isTerminal)
     }
 
+    @inline(__always)
     private var isTerminal: Bool { send.state.isTerminal && receive.state.isTerminal }
 
+    @inline(__always)
     private var hasControlDue: Bool {
         if send.resetDelivery == .due || send.credit.blockedReport == .due { return true }
         return receive.stopDelivery == .due || receive.isWindowUpdateDue
