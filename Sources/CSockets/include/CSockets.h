@@ -37,6 +37,8 @@ intptr_t gw_read(int fd, void *first, size_t first_count, void *second, size_t s
 intptr_t gw_write(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
 /// One write out of two regions to a socket; a vanished peer is EPIPE and never a signal.
 intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
+/// The same for bytes that wait in the socket for the end that is written next, to go with it in one segment.
+intptr_t gw_send_before_end(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
 /// Whether poll reports an error or a hang-up; the pending error stays pending.
 int gw_has_hung_up(int fd);
 /// Whether poll reports an error, such as a reset; it stays pending.

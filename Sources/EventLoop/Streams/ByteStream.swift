@@ -52,6 +52,14 @@ public final class ByteStream: FileDescriptorHandler {
         case failed(SystemError)
     }
 
+    /// What comes behind the bytes of a write.
+    public enum Following: Hashable, Sendable {
+        /// Perhaps more, perhaps nothing for a while: the bytes go at once.
+        case anything
+        /// `shutdownWrite`, before the turn ends, when all of them are taken: TCP sends bytes and end in one segment.
+        case end
+    }
+
     /// What the stream runs over.
     public let kind: Kind
     /// The address of the peer of a TCP connection.
@@ -225,23 +233,22 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     /// Writes bytes.
-    public func write(_ bytes: Span<UInt8>) -> WriteOutcome {
+    public func write(_ bytes: Span<UInt8>, before following: Following = .anything) -> WriteOutcome {
         // The pointers are used during the call only.
         unsafe bytes.withUnsafeBytes { bytes in
-            unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+            unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0), before: following)
         }
     }
 
     /// Writes bytes, then others, with one call. The regions must be valid during the call.
     @unsafe
-    public func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> WriteOutcome {
+    public func write(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following = .anything
+    ) -> WriteOutcome {
         guard isOpen, !hasFinishedWriting else { return .failed(closedError(.write)) }
         let total = first.count + second.count
         guard total > 0 else { return .bytes(0) }
-        let result =
-            unsafe isSocket
-            ? gw_send(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
-            : gw_write(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
+        let result = unsafe hand(first, second, before: following)
         guard result >= 0 || -result == Int(EAGAIN) else {
             return .failed(error(.write, code: Int32(-result)))
         }
@@ -281,6 +288,19 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     // MARK: Another loop
+    @unsafe
+    private func hand(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following
+    ) -> Int {
+        let descriptor = writeDescriptor
+        let (head, tail) = (first.baseAddress, second.baseAddress)
+        guard isSocket else { return unsafe gw_write(descriptor, head, first.count, tail, second.count) }
+        switch following {
+        case .anything: return unsafe gw_send(descriptor, head, first.count, tail, second.count)
+        case .end: return unsafe gw_send_before_end(descriptor, head, first.count, tail, second.count)
+        }
+    }
+
 
     /// A socket that one loop has let go of, until another one takes it up.
     public struct Remains: Sendable {
