@@ -362,7 +362,7 @@ extension GatewayLinks {
     func letGo() {
         isStopped = true
         for link in all { link.letGo() }
-        keeper?.client.flush(atMost: LoopKeeper.patience)
+        keeper?.handOver()
     }
 }
 

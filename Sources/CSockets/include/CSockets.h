@@ -70,6 +70,8 @@ int gw_tcp_connected(int fd, const gw_address *remote);
 int gw_accept(int fd, gw_address *peer);
 /// TCP_NODELAY, keep-alive probes after `idle_seconds`, and a reset for the peer should the process die before it closes.
 int gw_tcp_tune(int fd, int idle_seconds);
+/// Urgent bytes stay where they are in the stream, so that every byte is read and counted.
+int gw_tcp_keep_urgent_bytes(int fd);
 /// Takes the pending error of a socket: 0 or a positive errno.
 int gw_take_error(int fd);
 int gw_local_address(int fd, gw_address *address);
@@ -213,8 +215,6 @@ typedef struct gw_tcp_counters {
 
 /// EAGAIN: they changed whenever one looked.
 int gw_tcp_count(int fd, gw_tcp_counters *out);
-/// Urgent bytes stay where they are in the stream, so that every byte is read and counted.
-int gw_tcp_keep_urgent_bytes(int fd);
 /// A number that no other socket gets while the system runs.
 int gw_socket_cookie(int fd, uint64_t *cookie);
 

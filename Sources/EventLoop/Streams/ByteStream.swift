@@ -70,6 +70,8 @@ public final class ByteStream: FileDescriptorHandler {
     public private(set) var hasFinishedWriting = false
     /// Whether a read has returned the end of the stream.
     public private(set) var hasReachedEnd = false
+    /// Bytes read and written since the connection began; nil where others have used it before.
+    public private(set) var counts: (read: UInt64, written: UInt64)? = (0, 0)
 
     private let readDescriptor: Int32
     private let writeDescriptor: Int32
@@ -155,6 +157,7 @@ public final class ByteStream: FileDescriptorHandler {
     /// The local address of a TCP connection.
     public var localAddress: NetworkAddress? {
         guard kind == .tcp, isOpen else { return nil }
+        counts = nil
         var address = gw_address.none
         // The pointer is used during the call only.
         return unsafe gw_local_address(readDescriptor, &address) >= 0 ? address.networkAddress : nil
@@ -209,7 +212,11 @@ public final class ByteStream: FileDescriptorHandler {
         guard result >= 0 else {
             return -result == Int(EAGAIN) ? .wouldBlock : .failed(error(.read, code: Int32(-result)))
         }
-        guard result == 0 else { return .bytes(result) }
+        guard result == 0 else {
+            counts?.read += UInt64(result)
+            if result < first.count + second.count { tookEverything() }
+            return .bytes(result)
+        }
         hasReachedEnd = true
         // A stream at its end stays readable: watch only for what may still come, the reset.
         readEvents?.ignore(.read)
@@ -273,6 +280,7 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     // MARK: The end
+        counts?.written += UInt64(max(0, result))
 
     /// Closes the stream in an orderly way. Bytes that were written still go out.
     public func close() {
@@ -316,7 +324,7 @@ public final class ByteStream: FileDescriptorHandler {
         guard isSocket, savedFlags == nil, leave() else { return nil }
         return Remains(
             descriptor: readDescriptor, kind: kind, remoteAddress: remoteAddress,
-            hasFinishedWriting: hasFinishedWriting, hasReachedEnd: hasReachedEnd)
+            hasFinishedWriting: hasFinishedWriting, hasReachedEnd: hasReachedEnd, counts: counts)
     }
 
     /// Takes up a socket that another loop has let go of. Nothing is read before `isReading` is set.
@@ -330,6 +338,7 @@ public final class ByteStream: FileDescriptorHandler {
     /// Ends the watching; `false` when the stream is closed already.
     private func leave() -> Bool {
         guard isOpen else { return false }
+        let counts: (read: UInt64, written: UInt64)?
         isOpen = false
         handler = nil
         readEvents?.cancel()
@@ -346,6 +355,7 @@ public final class ByteStream: FileDescriptorHandler {
         gw_close(writeDescriptor)
     }
 
+        counts = remains.counts
     private func error(_ operation: SystemError.Operation, code: Int32) -> SystemError {
         SystemError(operation, remoteAddress.map { .address($0) } ?? .none, code: code)
     }
