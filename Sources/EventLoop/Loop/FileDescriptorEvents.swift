@@ -51,6 +51,8 @@ public final class FileDescriptorEvents {
 
     /// Prepares to watch `descriptor`; nothing is watched until `watch`.
     public init(_ descriptor: Int32, on loop: EventLoop, handler: any FileDescriptorHandler) {
+    /// Whether it stands among the loop's late hang-ups.
+    private var isLate = false
         self.descriptor = descriptor
         self.loop = loop
         self.handler = handler
@@ -80,12 +82,22 @@ public final class FileDescriptorEvents {
         isAwaited = false
         let before = registered
         guard before != interest, !isAlwaysReady else { return }
-        registered = interest
+        registered = interest == .hangUp ? [] : interest
         // Edge-triggered and level-triggered events of one descriptor do not mix: hang-up goes first and comes last.
         if before == .hangUp { unsafe remove(hangUpEvent) }
         switchReading(from: before, to: interest)
         switchWriting(from: before, to: interest)
-        if interest == .hangUp { addHangUp() }
+        guard interest == .hangUp, !isLate else { return }
+        isLate = true
+        loop.lateHangUps.append(self)
+    }
+
+    /// For the loop: registers the hang-up if nothing else became wanted meanwhile.
+    func registerHangUp() {
+        isLate = false
+        guard interest == .hangUp, registered.isEmpty, !isAlwaysReady else { return }
+        registered = interest
+        addHangUp()
     }
 
     /// Adds to what is watched for.

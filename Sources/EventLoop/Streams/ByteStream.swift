@@ -224,7 +224,23 @@ public final class ByteStream: FileDescriptorHandler {
         return .endOfStream
     }
 
-    /// From now on, and whenever nothing is read or written, a reset by the peer of a socket is reported at once.
+    /// What is known of the bytes that wait.
+    private enum Readiness: Hashable {
+        /// Nothing, or nothing that is new.
+        case untold
+        /// There are some: the handler is being told.
+        case told
+        /// There were some, and all were read: what comes meanwhile is told in the next turn.
+        case exhausted
+    }
+
+    /// A read was not filled: another one would find nothing, unless the end stands behind the bytes.
+    private func tookEverything() {
+        guard kind == .tcp, readiness == .told, readEvents?.hasPeerFinished == false else { return }
+        readiness = .exhausted
+    }
+
+    /// From now on, and whenever nothing is read or written for a moment, a reset by the peer of a socket is reported.
     public func watchForReset() {
         if isSocket { readEvents?.watch(also: .hangUp) }
     }
