@@ -37,6 +37,9 @@ public final class FileDescriptorEvents {
     /// What it is currently watched for.
     public private(set) var interest: DescriptorInterest = []
 
+    /// Whether the peer of a socket had finished sending when the socket last became readable.
+    public private(set) var hasPeerFinished = false
+
     private let loop: EventLoop
     private var handler: (any FileDescriptorHandler)?
     // Each is allocated when it is first needed and freed in deinit.
@@ -48,11 +51,11 @@ public final class FileDescriptorEvents {
     private var registered: DescriptorInterest = []
     /// Whether the loop will ask what is to be registered.
     private var isAwaited = false
+    /// Whether it stands among the loop's late hang-ups.
+    private var isLate = false
 
     /// Prepares to watch `descriptor`; nothing is watched until `watch`.
     public init(_ descriptor: Int32, on loop: EventLoop, handler: any FileDescriptorHandler) {
-    /// Whether it stands among the loop's late hang-ups.
-    private var isLate = false
         self.descriptor = descriptor
         self.loop = loop
         self.handler = handler
@@ -164,8 +167,9 @@ public final class FileDescriptorEvents {
 
     // The system may tell what is no longer wanted in this turn.
 
-    fileprivate func readReady() {
+    fileprivate func readReady(_ what: Int16) {
         loop.enterTurn()
+        hasPeerFinished = gw_event_is_closed(what) != 0
         if interest.contains(.read) { handler?.descriptorReadable() }
     }
 
@@ -194,8 +198,8 @@ private func owner(_ context: UnsafeMutableRawPointer?) -> FileDescriptorEvents?
     unsafe context.map { unsafe Unmanaged<FileDescriptorEvents>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private func descriptorReadReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
-    unsafe owner(context)?.readReady()
+private func descriptorReadReady(_: Int32, _ what: Int16, _ context: UnsafeMutableRawPointer?) {
+    unsafe owner(context)?.readReady(what)
 }
 
 private func descriptorWriteReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {

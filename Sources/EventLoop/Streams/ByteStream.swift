@@ -76,6 +76,8 @@ public final class ByteStream: FileDescriptorHandler {
     private let readDescriptor: Int32
     private let writeDescriptor: Int32
     private let isSocket: Bool
+    /// Whether the handler is being told of bytes to read, and all that were there are read.
+    private var readiness = Readiness.untold
     /// Whether the last write was not taken whole.
     private var isBlocked = false
     /// Flags to give back to descriptors that other processes share.
@@ -108,7 +110,10 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     /// Sets what every TCP connection has: of a listening socket, all that it accepts.
-    static func tune(_ socket: Int32) { gw_tcp_tune(socket, keepAliveIdle) }
+    static func tune(_ socket: Int32) {
+        gw_tcp_tune(socket, keepAliveIdle)
+        gw_tcp_keep_urgent_bytes(socket)
+    }
 
     /// Takes over descriptors of the process, such as 0 and 1: made non-blocking now, given back as they were and closed
     /// by `close`. Nothing is read before `isReading` is set.
@@ -152,12 +157,12 @@ public final class ByteStream: FileDescriptorHandler {
         self.init(
             socket: descriptor, kind: .tcp, remoteAddress: result >= 0 ? address.networkAddress : nil, on: loop)
         self.hasFinishedWriting = hasFinishedWriting
+        counts = nil
     }
 
     /// The local address of a TCP connection.
     public var localAddress: NetworkAddress? {
         guard kind == .tcp, isOpen else { return nil }
-        counts = nil
         var address = gw_address.none
         // The pointer is used during the call only.
         return unsafe gw_local_address(readDescriptor, &address) >= 0 ? address.networkAddress : nil
@@ -207,7 +212,7 @@ public final class ByteStream: FileDescriptorHandler {
     ) -> ReadOutcome {
         guard isOpen else { return .failed(closedError(.read)) }
         if hasReachedEnd { return .endOfStream }
-        guard first.count + second.count > 0 else { return .wouldBlock }
+        guard first.count + second.count > 0, readiness != .exhausted else { return .wouldBlock }
         let result = unsafe gw_read(readDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
         guard result >= 0 else {
             return -result == Int(EAGAIN) ? .wouldBlock : .failed(error(.read, code: Int32(-result)))
@@ -275,11 +280,25 @@ public final class ByteStream: FileDescriptorHandler {
         guard result >= 0 || -result == Int(EAGAIN) else {
             return .failed(error(.write, code: Int32(-result)))
         }
+        counts?.written += UInt64(max(0, result))
         if result < total {
             isBlocked = true
             writeEvents?.watch(also: .write)
         }
         return result < 0 ? .wouldBlock : .bytes(result)
+    }
+
+    @unsafe
+    private func hand(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following
+    ) -> Int {
+        let descriptor = writeDescriptor
+        let (head, tail) = (first.baseAddress, second.baseAddress)
+        guard isSocket else { return unsafe gw_write(descriptor, head, first.count, tail, second.count) }
+        switch following {
+        case .anything: return unsafe gw_send(descriptor, head, first.count, tail, second.count)
+        case .end: return unsafe gw_send_before_end(descriptor, head, first.count, tail, second.count)
+        }
     }
 
     /// Tells the peer that no more bytes will follow; reading goes on.
@@ -296,7 +315,6 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     // MARK: The end
-        counts?.written += UInt64(max(0, result))
 
     /// Closes the stream in an orderly way. Bytes that were written still go out.
     public func close() {
@@ -312,19 +330,6 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     // MARK: Another loop
-    @unsafe
-    private func hand(
-        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following
-    ) -> Int {
-        let descriptor = writeDescriptor
-        let (head, tail) = (first.baseAddress, second.baseAddress)
-        guard isSocket else { return unsafe gw_write(descriptor, head, first.count, tail, second.count) }
-        switch following {
-        case .anything: return unsafe gw_send(descriptor, head, first.count, tail, second.count)
-        case .end: return unsafe gw_send_before_end(descriptor, head, first.count, tail, second.count)
-        }
-    }
-
 
     /// A socket that one loop has let go of, until another one takes it up.
     public struct Remains: Sendable {
@@ -333,6 +338,7 @@ public final class ByteStream: FileDescriptorHandler {
         let remoteAddress: NetworkAddress?
         let hasFinishedWriting: Bool
         let hasReachedEnd: Bool
+        let counts: (read: UInt64, written: UInt64)?
     }
 
     /// Lets the loop go of a socket, which stays open; nil for pipes and for a stream that is closed.
@@ -349,12 +355,12 @@ public final class ByteStream: FileDescriptorHandler {
             socket: remains.descriptor, kind: remains.kind, remoteAddress: remains.remoteAddress, on: loop)
         hasFinishedWriting = remains.hasFinishedWriting
         hasReachedEnd = remains.hasReachedEnd
+        counts = remains.counts
     }
 
     /// Ends the watching; `false` when the stream is closed already.
     private func leave() -> Bool {
         guard isOpen else { return false }
-        let counts: (read: UInt64, written: UInt64)?
         isOpen = false
         handler = nil
         readEvents?.cancel()
@@ -371,7 +377,6 @@ public final class ByteStream: FileDescriptorHandler {
         gw_close(writeDescriptor)
     }
 
-        counts = remains.counts
     private func error(_ operation: SystemError.Operation, code: Int32) -> SystemError {
         SystemError(operation, remoteAddress.map { .address($0) } ?? .none, code: code)
     }
@@ -383,7 +388,11 @@ public final class ByteStream: FileDescriptorHandler {
     // MARK: Readiness
 
     /// For the loop.
-    public func descriptorReadable() { handler?.streamReadable(self) }
+    public func descriptorReadable() {
+        readiness = .told
+        handler?.streamReadable(self)
+        readiness = .untold
+    }
 
     /// For the loop.
     public func descriptorWritable() {
