@@ -307,6 +307,7 @@ extension GatewayLinks: GatewayLinkOwner {
 
     // With one gateway, too: it may have lost its tunnels, and answer again.
     func tunnelBegan(_ side: TunnelSide, sent: [UInt8]) {
+        pages.wereUsed()
         _ = ApplicationPassage(side, sent: sent, owner: self, on: loop)
     }
 
