@@ -93,7 +93,7 @@ let package = Package(
             "Driver",
             [
                 "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Keeper", "Telemetry",
-                logging,
+                deque, logging,
             ]),
         room("Configuration", ["Primitives", "Cryptography"]),
         room("Telemetry", ["Primitives", "QUIC", logging]),

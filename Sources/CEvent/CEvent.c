@@ -31,13 +31,15 @@ void gw_base_stop(struct event_base *base) { event_base_loopbreak(base); }
 struct event *gw_event_new(struct event_base *base, int fd, int kind, gw_event_callback callback, void *context) {
     short flags = 0;
     switch (kind) {
-    case GW_READ: flags = EV_READ | EV_PERSIST; break;
+    case GW_READ: flags = EV_READ | EV_CLOSED | EV_PERSIST; break;
     case GW_WRITE: flags = EV_WRITE | EV_PERSIST; break;
     case GW_WRITE_EDGE: flags = EV_WRITE | EV_ET | EV_PERSIST; break;
     case GW_SIGNAL: flags = EV_SIGNAL | EV_PERSIST; break;
     }
     return event_new(base, fd, flags, callback, context);
 }
+
+int gw_event_is_closed(short what) { return (what & EV_CLOSED) != 0; }
 
 void gw_event_free(struct event *event) { event_free(event); }
 int gw_event_add(struct event *event) { return event_add(event, NULL); }

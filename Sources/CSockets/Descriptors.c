@@ -44,13 +44,22 @@ intptr_t gw_write(int fd, const void *first, size_t first_count, const void *sec
     return n < 0 ? -errno : n;
 }
 
-intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count) {
+static intptr_t send_parts(
+    int fd, const void *first, size_t first_count, const void *second, size_t second_count, int flags) {
     struct iovec parts[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = second_count ? 2 : 1};
     ssize_t n;
-    do n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    do n = sendmsg(fd, &message, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count) {
+    return send_parts(fd, first, first_count, second, second_count, 0);
+}
+
+intptr_t gw_send_before_end(int fd, const void *first, size_t first_count, const void *second, size_t second_count) {
+    return send_parts(fd, first, first_count, second, second_count, MSG_MORE);
 }
 
 int gw_has_hung_up(int fd) {

@@ -85,8 +85,6 @@ int gw_tcp_count(int fd, gw_tcp_counters *out) {
     return result < 0 ? result : -EAGAIN;
 }
 
-int gw_tcp_keep_urgent_bytes(int fd) { return gw_set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
-
 int gw_socket_cookie(int fd, uint64_t *cookie) {
     socklen_t length = sizeof *cookie;
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &length) < 0 ? -errno : 0;

@@ -103,6 +103,8 @@ int gw_tcp_tune(int fd, int idle_seconds) {
     return gw_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds);
 }
 
+int gw_tcp_keep_urgent_bytes(int fd) { return gw_set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
+
 int gw_take_error(int fd) {
     int error = 0;
     socklen_t length = sizeof error;

@@ -23,6 +23,7 @@ enum Base64URL {
     /// The bytes of a text; `nil` for characters outside of the alphabet, impossible lengths and bits that are left over.
     static func decode(_ text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count * 3 / 4)
         var bits: UInt32 = 0
         var count = 0
         for character in text.utf8 {

@@ -30,7 +30,7 @@ public struct Invite: Hashable, Sendable, CustomStringConvertible {
         let parts = body.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let authority = (parts.first ?? "").trimmingTrailingSlash
         guard let at = authority.lastIndex(of: "@") else { throw .noToken }
-        guard let token = Token(authority[..<at]) else { throw .badToken }
+        guard let token = Token(String(authority[..<at])) else { throw .badToken }
         self.token = token
         gateway = try Invite.gateway(authority[at...].dropFirst())
         pins = parts.count == 2 ? try Invite.pins(parts[1]) : []

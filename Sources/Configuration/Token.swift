@@ -15,7 +15,7 @@ public struct Token: Hashable, Sendable, CustomStringConvertible, CustomReflecta
     private init(bytes: [UInt8]) { self.bytes = bytes }
 
     /// Reads a token; `nil` unless it is exactly 32 bytes.
-    public init?(_ text: some StringProtocol) {
+    public init?(_ text: String) {
         guard let bytes = Base64URL.decode(text), bytes.count == Token.length else { return nil }
         self.bytes = bytes
     }

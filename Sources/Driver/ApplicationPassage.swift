@@ -115,13 +115,13 @@ extension ApplicationPassage: SidePassage {
         return outcome
     }
 
-    func write(_ bytes: Span<UInt8>) -> ByteStream.WriteOutcome {
+    func write(_ bytes: Span<UInt8>, before following: ByteStream.Following) -> ByteStream.WriteOutcome {
         guard let side else { return .failed(Self.broken) }
         // What follows the last response is for nobody.
         guard !hasEnded else { return .bytes(bytes.count) }
         guard outbound.isEmpty else { return .wouldBlock }
-        if isExchanged, mapper != nil { return spliceAll(bytes) }
-        let outcome = side.stream.write(bytes)
+        if isExchanged, mapper != nil { return spliceAll(bytes, before: following) }
+        let outcome = side.stream.write(bytes, before: following)
         guard case .bytes(let count) = outcome, mapper != nil else { return outcome }
         latest = loop.now
         mapper?.responsesPassed(bytes.extracting(0..<count))
@@ -130,7 +130,9 @@ extension ApplicationPassage: SidePassage {
     }
 
     /// Takes as much as the application does: whoever is told of less waits to hear that a write can go on.
-    private func spliceAll(_ bytes: Span<UInt8>) -> ByteStream.WriteOutcome {
+    private func spliceAll(
+        _ bytes: Span<UInt8>, before following: ByteStream.Following
+    ) -> ByteStream.WriteOutcome {
         var taken = 0
         while taken < bytes.count, outbound.isEmpty {
             switch splice(bytes.extracting(taken..<bytes.count)) {
@@ -140,7 +142,7 @@ extension ApplicationPassage: SidePassage {
             }
             guard mapper == nil, outbound.isEmpty, taken < bytes.count else { continue }
             // Nothing is followed any more, or what follows is for nobody.
-            guard case .bytes(let rest) = write(bytes.extracting(taken..<bytes.count)) else { break }
+            guard case .bytes(let rest) = write(bytes.extracting(taken..<bytes.count), before: following) else { break }
             return .bytes(taken + rest)
         }
         return .bytes(taken)

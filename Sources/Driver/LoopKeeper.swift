@@ -61,11 +61,17 @@ public final class LoopKeeper {
         var inherited = Set(inheritance.tunnels.keys).union(others.keys)
         if found != nil { inherited.insert(vault.key) }
         client = try KeeperClient(access, on: loop, inherited: inherited)
-        protection = TunnelProtection(vault, client, opening)
+        protection = TunnelProtection(vault, client, opening, on: loop)
         for (key, descriptor) in others.sorted(by: { $0.key.description < $1.key.description }) {
             client.protect(descriptor, as: key)
         }
         client.protect(vault.descriptor, as: vault.key)
+    }
+
+    /// Has the keeper hold all that another process is to go on with now, once nothing is read or written any more.
+    public func handOver() {
+        protection.protectAll()
+        client.flush(atMost: Self.patience)
     }
 
     /// What came of a tunnel of the process before.

@@ -123,7 +123,7 @@ extension OriginPassage {
 // MARK: - To the origin
 
 extension OriginPassage {
-    func write(_ bytes: Span<UInt8>) -> ByteStream.WriteOutcome {
+    func write(_ bytes: Span<UInt8>, before following: ByteStream.Following) -> ByteStream.WriteOutcome {
         guard let side else { return .failed(.brokenPassage) }
         switch stage {
         case .over: return .bytes(bytes.count)
@@ -132,7 +132,7 @@ extension OriginPassage {
         case .connected: break
         }
         guard outbound.isEmpty else { return .wouldBlock }
-        let outcome = side.stream.write(bytes)
+        let outcome = side.stream.write(bytes, before: following)
         switch outcome {
         case .bytes(let count):
             mapper?.requestsPassed(bytes.extracting(0..<count))

@@ -1,6 +1,7 @@
 public import EventLoop
 import Glibc
 public import Primitives
+import QUIC
 public import Tunnel
 
 /// Moves bytes between the tunnels of one connection and their byte streams: TCP connections, or a pair of pipes.
@@ -136,27 +137,45 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
 
     func readable(_ side: TunnelSide) {
         guard let id = side.id, let ring = relay.ring(of: id) else { return side.isReading = false }
+        let end = ring.end
+        let reading = read(side, id, into: ring)
+        if ring.end > end { bytesMove() }
+        switch reading {
+        // The relay hears of the last bytes and of the end at once: they leave in one capsule.
+        case .ended:
+            side.endWasRead()
+            relay.finArrived(on: id)
+        case .paused where ring.end > end, .failed where ring.end > end: relay.bytesArrived(on: id)
+        case .paused, .failed: break
+        }
+        if reading == .failed { return failed(side) }
+        if reading == .ended || ring.end > end { driven.needsService() }
+    }
+
+    /// Why reading has ended for now.
+    private enum Reading: Hashable {
+        /// Nothing is there, or nothing more is wanted in this turn.
+        case paused
+        case ended
+        case failed
+    }
+
+    /// Reads what is there and wanted.
+    private func read(_ side: TunnelSide, _ id: TunnelID, into ring: ByteRing) -> Reading {
         var budget = Self.bytesPerTurn
         while budget > 0 {
-            let room = relay.wantsBytes(id, atLeast: side.leastRoom)
-            guard room > 0 else { return side.isReading = false }
+            guard relay.wantsBytes(id, atLeast: side.leastRoom) > 0 else {
+                side.isReading = false
+                return .paused
+            }
             switch side.read(into: ring) {
-            case .bytes(let count):
-                bytesMove()
-                budget -= count
-                relay.bytesArrived(on: id)
-                driven.needsService()
-                // That was all there is; if not, the loop tells again.
-                if count < min(room, ByteStream.readSize) { return }
-            case .wouldBlock: return
-            case .endOfStream:
-                side.endWasRead()
-                relay.finArrived(on: id)
-                driven.needsService()
-                return
-            case .failed: return failed(side)
+            case .bytes(let count): budget -= count
+            case .wouldBlock: return .paused
+            case .endOfStream: return .ended
+            case .failed: return .failed
             }
         }
+        return .paused
     }
 
     func failed(_ side: TunnelSide) {
@@ -175,9 +194,9 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
         guard let side = sides[id] else { return }
         bytesMove()
         var failure: SystemError?
-        relay.deliver(id, at: loop.now) { bytes in
+        relay.deliver(id, at: loop.now) { bytes, fin in
             guard failure == nil else { return 0 }
-            switch side.write(bytes) {
+            switch side.write(bytes, before: fin == .end ? .end : .anything) {
             case .bytes(let count): return count
             case .wouldBlock: return 0
             case .failed(let error):

@@ -17,8 +17,8 @@ protocol SidePassage: AnyObject {
     var leastRoom: Int { get }
     /// Reads from the stream into the free part of `ring`, which has `leastRoom`.
     func read(into ring: ByteRing) -> ByteStream.ReadOutcome
-    /// Writes payload to the stream.
-    func write(_ bytes: Span<UInt8>) -> ByteStream.WriteOutcome
+    /// Writes payload to the stream; when the end follows, `finishWriting` does once all of it is taken.
+    func write(_ bytes: Span<UInt8>, before following: ByteStream.Following) -> ByteStream.WriteOutcome
     /// The payload has ended.
     func finishWriting()
     /// The mover wants to be told of bytes from now on, or not any more.

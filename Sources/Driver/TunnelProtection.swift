@@ -1,3 +1,4 @@
+import DequeModule
 public import EventLoop
 public import Keeper
 public import Primitives
@@ -7,67 +8,138 @@ public import Tunnel
 /// One loop's tunnels: in memory that outlives the process, with their sockets at the keeper. That is what a new process needs
 /// to go on with them.
 ///
-/// A tunnel is protected from its grant to its end. What it cannot protect (a pipe, bytes that are filtered, a tunnel for which
-/// there is no room) ends with the process as ever.
-public final class TunnelProtection {
+/// A tunnel is protected from a little after its grant to its end: many are over before, and cost nothing here. What it cannot protect
+/// (a pipe, bytes that are filtered, a tunnel for which there is no room) ends with the process as ever.
+public final class TunnelProtection: TimerHandler {
+    /// A tunnel that is so old is protected.
+    static let grace = Interval.milliseconds(20)
+    /// How long the first of several waits for the others beyond that. With the time that the keeper's client takes
+    /// (`KeeperClient.batchTime`) a tunnel is protected within the 100 ms that are promised.
+    static let batchTime = Interval.milliseconds(10)
+
     private let vault: TunnelVault
     private let keeper: KeeperClient
     private let opening: TCPProgress.Opening
+    private let loop: EventLoop
+    private var timer: TimerHandle?
     private var records: [ResumptionID: VaultTunnel] = [:]
+    private var young: [ResumptionID: YoungTunnel] = [:]
+    /// Their ages, the oldest first; those that are over meanwhile, too.
+    private var ages: Deque<(since: Instant, id: ResumptionID)> = []
+
+    /// A tunnel that is not protected yet.
+    private struct YoungTunnel {
+        let destination: Destination?
+        let owner: [UInt8]
+        let ring: ByteRing
+        let side: TunnelSide
+        let beginning: Beginning
+        var generation: UInt64 = 0
+    }
+
+    /// Where the bytes of a tunnel begin in those of its stream.
+    private enum Beginning {
+        /// So many bytes after the beginning of the connection.
+        case counted(read: UInt64, written: UInt64)
+        /// The kernel was asked.
+        case measured(TCPOrigin)
+    }
 
     /// Protects tunnels in `vault`, whose TCP connections this side has dialled or accepted.
-    public init(_ vault: TunnelVault, _ keeper: KeeperClient, _ opening: TCPProgress.Opening) {
+    public init(
+        _ vault: TunnelVault, _ keeper: KeeperClient, _ opening: TCPProgress.Opening, on loop: EventLoop
+    ) {
         self.vault = vault
         self.keeper = keeper
         self.opening = opening
+        self.loop = loop
+        timer = loop.addTimer(self)
     }
 
     /// Tunnels that are protected.
     public var count: Int { records.count }
 
-    /// Protects a tunnel whose ring is `ring` and to whose side `delivered` bytes were written.
+    /// Has a tunnel protected whose ring is `ring` and to whose side `delivered` bytes were written.
     ///
     /// - Parameters:
     ///   - owner: What the role needs to know of it later.
-    ///   - outgoing: Whether the end of the stream was read.
-    ///   - side: Its side; nil when TCP has ended in order.
+    ///   - side: Its side.
     public func open(
-        _ id: ResumptionID, to destination: Destination?, owner: [UInt8], ring: ByteRing,
-        outgoing: HeldTunnel.Outgoing = .open, delivered: UInt64 = 0, _ side: TunnelSide?
+        _ id: ResumptionID, to destination: Destination?, owner: [UInt8], ring: ByteRing, delivered: UInt64 = 0,
+        _ side: TunnelSide
     ) {
-        guard let origin = origin(of: side, read: ring.end, written: delivered) else { return }
-        let entry = TunnelEntry(
-            resumptionID: id.words, owner: owner, destination: destination.map { "\($0)" } ?? "", origin: origin)
-        guard let record = vault.open(entry, start: ring.start) else { return }
-        ring.move(into: record)
-        records[id] = record
-        guard let side, let descriptor = side.stream.socketDescriptor else {
-            return record.close(readEnd: ring.end, written: delivered)
-        }
-        if side.stream.hasFinishedWriting { record.mark(.endWritten) }
-        if outgoing == .ended { record.mark(.endRead) }
-        side.record = record
-        keeper.protect(descriptor, as: record.key)
+        guard let beginning = beginning(of: side, read: ring.end, written: delivered) else { return }
+        young[id] = YoungTunnel(
+            destination: destination, owner: owner, ring: ring, side: side, beginning: beginning)
+        ages.append((loop.now, id))
+        if ages.count == 1 { armTimer() }
     }
 
-    /// Nothing but the tunnel's bytes passes a connection that was dialled; of one that was accepted the first ones may have been a
-    /// program's words to a proxy, so that only the kernel knows where the tunnel's begin.
-    private func origin(of side: TunnelSide?, read: UInt64, written: UInt64) -> TCPOrigin? {
-        guard let side else { return TCPOrigin(received: 0, written: 0, cookie: 0) }
+    /// The first bytes of a connection may have been a program's words to a proxy, and not the tunnel's.
+    private func beginning(of side: TunnelSide, read: UInt64, written: UInt64) -> Beginning? {
         guard side.stream.kind == .tcp, !side.isAltered, let descriptor = side.stream.socketDescriptor else {
             return nil
         }
-        return switch opening {
-        case .dialled: try? TCPProgress.origin(of: descriptor, opened: .dialled)
-        case .accepted: try? TCPProgress.origin(of: descriptor, consumed: read, written: written)
+        guard let counts = side.stream.counts else {
+            return (try? TCPProgress.origin(of: descriptor, consumed: read, written: written)).map { .measured($0) }
+        }
+        guard counts.read >= read, counts.written >= written else { return nil }
+        return .counted(read: counts.read - read, written: counts.written - written)
+    }
+
+    /// Protects what has not been protected yet: another process is about to go on with it.
+    public func protectAll() {
+        while let (_, id) = ages.popFirst() { protect(id) }
+    }
+
+    /// For the loop.
+    public func timerFired(_ timer: TimerHandle, at now: Instant) {
+        while let first = ages.first, first.since + Self.grace <= now {
+            ages.removeFirst()
+            protect(first.id)
+        }
+        armTimer()
+    }
+
+    private func armTimer() {
+        guard let timer, let first = ages.first else { return }
+        loop.arm(timer, at: first.since + Self.grace + Self.batchTime)
+    }
+
+    private func protect(_ id: ResumptionID) {
+        guard let tunnel = young.removeValue(forKey: id), !tunnel.side.isAltered,
+            let descriptor = tunnel.side.stream.socketDescriptor, let origin = origin(of: tunnel, descriptor)
+        else { return }
+        let entry = TunnelEntry(
+            resumptionID: id.words, owner: tunnel.owner, destination: tunnel.destination.map { "\($0)" } ?? "",
+            origin: origin)
+        let opened = vault.open(entry, generation: tunnel.generation, start: tunnel.ring.start)
+        guard let record = opened else { return }
+        tunnel.ring.move(into: record)
+        records[id] = record
+        if tunnel.side.stream.hasFinishedWriting { record.mark(.endWritten) }
+        if tunnel.side.stream.hasReachedEnd { record.mark(.endRead) }
+        tunnel.side.record = record
+        keeper.protect(descriptor, as: record.key)
+    }
+
+    private func origin(of tunnel: YoungTunnel, _ descriptor: Int32) -> TCPOrigin? {
+        switch tunnel.beginning {
+        case .counted(let read, let written):
+            try? TCPProgress.origin(of: descriptor, opened: opening, headRead: read, headWritten: written)
+        case .measured(let origin): origin
         }
     }
 
     /// The tunnel goes on with another connection: later requests to do so have higher numbers.
-    public func resumed(_ id: ResumptionID, generation: UInt64) { records[id]?.setGeneration(generation) }
+    public func resumed(_ id: ResumptionID, generation: UInt64) {
+        young[id]?.generation = generation
+        records[id]?.setGeneration(generation)
+    }
 
     /// TCP is about to be closed in order; the peer has not reported everything.
     public func willClose(_ id: ResumptionID, readEnd: UInt64, written: UInt64) {
+        young[id] = nil
         guard let record = records[id] else { return }
         record.close(readEnd: readEnd, written: written)
         keeper.release(record.key)
@@ -75,6 +147,7 @@ public final class TunnelProtection {
 
     /// The tunnel is over.
     public func ended(_ id: ResumptionID) {
+        young[id] = nil
         guard let record = records.removeValue(forKey: id) else { return }
         let isOpen = !record.marks.contains(.closed)
         record.end()
@@ -93,6 +166,7 @@ public final class TunnelProtection {
 
     /// The tunnel goes on in another loop; nil for one that is not protected.
     public func leave(_ id: ResumptionID, _ side: TunnelSide?) -> Transfer? {
+        protect(id)
         side?.record = nil
         guard let record = records.removeValue(forKey: id) else { return nil }
         return Transfer(record: record, standing: keeper.surrender(record.key))

@@ -78,9 +78,9 @@ public final class TunnelSide: ByteStreamHandler {
         return outcome
     }
 
-    /// Writes payload to the stream.
-    func write(_ bytes: Span<UInt8>) -> ByteStream.WriteOutcome {
-        passage?.write(bytes) ?? stream.write(bytes)
+    /// Writes payload to the stream; when the end follows, `finishWriting` does once all of it is taken.
+    func write(_ bytes: Span<UInt8>, before following: ByteStream.Following) -> ByteStream.WriteOutcome {
+        passage?.write(bytes, before: following) ?? stream.write(bytes, before: following)
     }
 
     /// Exchanges the stream, which was closed or aborted, for another one.

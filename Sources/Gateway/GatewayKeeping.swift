@@ -98,7 +98,7 @@ extension GatewayWorker {
     func letGo() {
         held.freeze()
         close(.restart)
-        keeper?.client.flush(atMost: LoopKeeper.patience)
+        keeper?.handOver()
         fallSilent()
     }
 }

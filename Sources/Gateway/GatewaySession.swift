@@ -156,6 +156,7 @@ final class GatewaySession: ConnectionApplication {
     func connected(_ dial: OriginDial, _ stream: ByteStream, to replica: HostPort?) {
         dials[dial.id] = nil
         worker.counters.tunnelsOpened += 1
+        worker.pages.wereUsed()
         let side = relay.attach(stream, to: dial.id)
         var grant: ResumptionGrant?
         if server.isResumptionWanted(for: dial.id) {

@@ -70,7 +70,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     private var sessions: [ObjectIdentifier: GatewaySession] = [:]
     private var generator = KeyedGenerator.system()
     private let reports: Mailbox<WorkerReport>
-    private let pages: ProgramPages
+    let pages: ProgramPages
 
     init(
         _ setup: WorkerSetup, _ inheritance: WorkerInheritance, index: Int, on loop: EventLoop

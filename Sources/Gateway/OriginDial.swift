@@ -3,13 +3,14 @@ import Primitives
 import Tunnel
 
 /// Opens the TCP connection of one tunnel, to addresses that the rules allow only.
-final class OriginDial: TCPDialHandler, ReplicaDialHandler {
+final class OriginDial: TCPDialHandler, AddressDialHandler, ReplicaDialHandler {
     let id: TunnelID
     let user: String
     let destination: Destination
     private let rules: AccessRules
     private unowned let session: GatewaySession
     private var dial: TCPDial?
+    private var addressDial: AddressDial?
     private var replicaDial: ReplicaDial?
 
     init(_ id: TunnelID, to destination: Destination, user: String, rules: AccessRules, session: GatewaySession) {
@@ -20,11 +21,14 @@ final class OriginDial: TCPDialHandler, ReplicaDialHandler {
         self.session = session
     }
 
-    /// Begins. The session may hear at once that a name has no replica.
+    /// Begins. The session may hear of the outcome at once.
     func start(resolver: Resolver, groups: OriginGroups, on loop: EventLoop) {
         guard groups.origin(destination) != nil else {
-            dial = TCPDial(
-                host: destination.host.description, port: destination.port, resolver: resolver, handler: self)
+            switch destination.host {
+            case .address(let ip): connect(to: NetworkAddress(ip, port: destination.port), on: loop)
+            case .name(let name):
+                dial = TCPDial(host: name, port: destination.port, resolver: resolver, handler: self)
+            }
             return
         }
         let dial = ReplicaDial(
@@ -33,21 +37,37 @@ final class OriginDial: TCPDialHandler, ReplicaDialHandler {
         dial.start()
     }
 
+    private func connect(to address: NetworkAddress, on loop: EventLoop) {
+        do throws(DialError) {
+            guard !admitted([address]).isEmpty else { throw .prohibited([address]) }
+            switch try AddressDial.begin(to: address, on: loop, handler: self) {
+            case .connected(let stream): session.connected(self, stream, to: nil)
+            case .underWay(let dial): addressDial = dial
+            }
+        } catch {
+            failed(error)
+        }
+    }
+
     func cancel() {
         dial?.cancel()
+        addressDial?.cancel()
         replicaDial?.cancel()
     }
 
     // The resolved address is what counts: a name cannot lead to what may not be reached (DNS rebinding).
-    func dial(_ dial: TCPDial, admits addresses: [NetworkAddress]) -> [NetworkAddress] {
+    private func admitted(_ addresses: [NetworkAddress]) -> [NetworkAddress] {
         addresses.filter { rules.verdict(on: destination, resolvedTo: $0.ip) == .allowed }
     }
 
-    func dial(_ dial: TCPDial, connected stream: ByteStream) { session.connected(self, stream, to: nil) }
+    private func failed(_ error: DialError) { session.failed(self, TunnelFailure(error), "\(error)") }
 
-    func dial(_ dial: TCPDial, failed error: DialError) {
-        session.failed(self, TunnelFailure(error), "\(error)")
-    }
+    func dial(_ dial: TCPDial, admits addresses: [NetworkAddress]) -> [NetworkAddress] { admitted(addresses) }
+    func dial(_ dial: TCPDial, connected stream: ByteStream) { session.connected(self, stream, to: nil) }
+    func dial(_ dial: TCPDial, failed error: DialError) { failed(error) }
+
+    func dial(_ dial: AddressDial, connected stream: ByteStream) { session.connected(self, stream, to: nil) }
+    func dial(_ dial: AddressDial, failed error: DialError) { failed(error) }
 
     func dial(_ dial: ReplicaDial, connected stream: ByteStream, to replica: HostPort) {
         session.connected(self, stream, to: replica)

@@ -70,8 +70,8 @@ public struct TCPProgress: Hashable, Sendable {
         case accepted
     }
 
-    /// The same as `origin(of:consumed:written:)` for who has counted from the beginning of the connection, at two system calls
-    /// instead of six.
+    /// The same as `origin(of:consumed:written:)` for who has counted from the beginning of the connection, urgent bytes as well,
+    /// at one system call instead of six.
     ///
     /// - Parameters:
     ///   - headRead: Bytes that were read before the payload's first, such as the request of a proxy protocol.
@@ -81,9 +81,7 @@ public struct TCPProgress: Hashable, Sendable {
     ) throws(Fault) -> TCPOrigin {
         var cookie: UInt64 = 0
         // The call writes the cookie.
-        guard gw_tcp_keep_urgent_bytes(descriptor) >= 0, unsafe gw_socket_cookie(descriptor, &cookie) >= 0 else {
-            throw .notConnected
-        }
+        guard unsafe gw_socket_cookie(descriptor, &cookie) >= 0 else { throw .notConnected }
         let handshake: UInt64 = opened == .dialled ? 1 : 0
         return TCPOrigin(received: headRead, written: handshake + headWritten, cookie: cookie)
     }

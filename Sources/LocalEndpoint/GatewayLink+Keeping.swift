@@ -41,7 +41,7 @@ extension GatewayLink {
 /// What is noted of a tunnel for the process that goes on with it: which gateway has its other end, and for how long.
 struct TunnelOwner {
     /// How long the gateway keeps the tunnel.
-    let linger: Interval
+    var linger: Interval
     private let gateway: [UInt8]
 
     /// Bytes of the time, in nanoseconds, behind the digest.

@@ -308,6 +308,7 @@ extension GatewayLinks: GatewayLinkOwner {
 
     // With one gateway, too: it may have lost its tunnels, and answer again.
     func tunnelBegan(_ side: TunnelSide, sent: [UInt8]) {
+        pages.wereUsed()
         _ = ApplicationPassage(side, sent: sent, owner: self, on: loop)
     }
 
@@ -363,7 +364,7 @@ extension GatewayLinks {
     func letGo() {
         isStopped = true
         for link in all { link.letGo() }
-        keeper?.client.flush(atMost: LoopKeeper.patience)
+        keeper?.handOver()
     }
 }
 

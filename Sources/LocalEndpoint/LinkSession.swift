@@ -31,6 +31,8 @@ final class LinkSession: ConnectionApplication {
     private var resuming: [TunnelID: Destination?] = [:]
     /// Tunnels that can be resumed.
     private var resumable: ResumableTunnels
+    /// What is noted of each.
+    private lazy var owner = TunnelOwner(attempt.invite, .zero)
     /// Whether tunnels have left for another connection: the end of this one must not be theirs.
     private var hasDetached = false
     /// When something last arrived from the gateway.
@@ -342,10 +344,10 @@ final class LinkSession: ConnectionApplication {
             let side = relay.side(of: id)
         else { return }
         resumable.insert(id, agreed.id)
+        owner.linger = agreed.linger
         link.protection?.open(
-            agreed.id, to: client.relay.destination(of: id), owner: TunnelOwner(attempt.invite, agreed.linger).bytes,
-            ring: ring, outgoing: side.stream.hasReachedEnd ? .ended : .open,
-            delivered: client.relay.delivered(of: id) ?? 0, side)
+            agreed.id, to: client.relay.destination(of: id), owner: owner.bytes,
+            ring: ring, delivered: client.relay.delivered(of: id) ?? 0, side)
     }
 
     private func forget(_ id: TunnelID) {

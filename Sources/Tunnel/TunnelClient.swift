@@ -31,6 +31,8 @@ public final class TunnelClient {
     public let http: HTTP3Connection
     private let gateway: String
     private let credentials: Credentials
+    /// The latest request and its head: those for tunnels to one destination are all alike.
+    private var latestRequest: (request: TunnelRequest, head: RequestHead)?
     /// Tunnels that have no stream yet, in order.
     private var waiting: Deque<TunnelID> = []
 
@@ -136,7 +138,7 @@ extension TunnelClient {
                 continue
             }
             let request = TunnelRequest(form, to: destination, credentials: credentials, resumption: wish)
-            switch http.openRequest(request.head(gateway: gateway)) {
+            switch http.openRequest(head(of: request)) {
             case .opened(let stream):
                 session.form = form
                 session.phase = .requested
@@ -158,6 +160,13 @@ extension TunnelClient {
             }
             waiting.removeFirst()
         }
+    }
+
+    private func head(of request: TunnelRequest) -> RequestHead {
+        if let latestRequest, latestRequest.request == request { return latestRequest.head }
+        let head = request.head(gateway: gateway)
+        latestRequest = (request, head)
+        return head
     }
 
     /// What asks for a new tunnel may be tried elsewhere.

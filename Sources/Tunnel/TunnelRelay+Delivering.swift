@@ -1,25 +1,29 @@
 import HTTP3
 public import Primitives
-import QUIC
+public import QUIC
 
 // From the stream to TCP.
 extension TunnelRelay {
-    /// Shows `write` the payload that has come, piece by piece; it tells how many bytes of each piece TCP took. When it takes
-    /// less than a whole piece the call ends; the driver calls again when TCP takes bytes again.
-    public func deliver(_ id: TunnelID, at now: Instant, _ write: (Span<UInt8>) -> Int) {
+    /// Takes a piece of payload to TCP and tells how many bytes TCP took. With `.end` it is the last one: `.closeWrite` follows
+    /// as soon as all of it is taken.
+    public typealias PayloadWriter = (Span<UInt8>, Fin) -> Int
+
+    /// Shows `write` the payload that has come, piece by piece. When it takes less than a whole piece the call ends; the driver
+    /// calls again when TCP takes bytes again.
+    public func deliver(_ id: TunnelID, at now: Instant, _ write: PayloadWriter) {
         guard let session = sessions[id], session.phase == .relaying, session.delivery != .refused else { return }
         latest = now
         session.delivery = .idle
-        read(session, deliverAside(session, write) ? write : { _ in 0 })
+        read(session, deliverAside(session, write) ? write : { _, _ in 0 })
     }
 
     /// Reads what the stream has.
-    func read(_ session: TunnelSession, _ write: (Span<UInt8>) -> Int) {
+    func read(_ session: TunnelSession, _ write: PayloadWriter) {
         guard let stream = session.stream else { return }
         var fault: CapsuleError?
         let state = http.readContent(of: stream, at: latest) { span in
             guard case .connectTCP = session.form else {
-                let taken = write(span)
+                let taken = write(span, .more)
                 session.delivered += UInt64(max(0, min(taken, span.count)))
                 return taken
             }
@@ -51,7 +55,7 @@ extension TunnelRelay {
             if self.session(session.id) != nil { announceDelivery(session) }
         case .closing:
             // TCP is closed: nothing but reports can come.
-            read(session) { _ in 0 }
+            read(session) { _, _ in 0 }
         case .authenticating, .dialling:
             // A client that resumes does not know yet from where on to send.
             guard case .claimed = session.durability else { return }
@@ -63,14 +67,15 @@ extension TunnelRelay {
 
     /// Takes payload out of capsules; tells how many bytes of `span` are done with.
     func deliverCapsules(
-        _ session: TunnelSession, _ span: Span<UInt8>, _ write: (Span<UInt8>) -> Int
+        _ session: TunnelSession, _ span: Span<UInt8>, _ write: PayloadWriter
     ) throws(CapsuleError) -> Int {
         var position = 0
         while let part = try session.capsules.next(span, at: &position) {
             switch part {
             case .payload(let range):
                 guard session.incoming == .open else { throw CapsuleError(reason: "payload after the end") }
-                let left = range.count - deliver(session, span.extracting(range), write)
+                let fin = session.capsules.isEnding ? Fin.end : .more
+                let left = range.count - deliver(session, span.extracting(range), fin, write)
                 guard left == 0 else {
                     session.capsules.putBack(left)
                     return position - left
@@ -86,10 +91,12 @@ extension TunnelRelay {
     }
 
     /// Hands payload to TCP, and puts aside what it does not take if need be; tells how many bytes are done with.
-    private func deliver(_ session: TunnelSession, _ payload: Span<UInt8>, _ write: (Span<UInt8>) -> Int) -> Int {
+    private func deliver(
+        _ session: TunnelSession, _ payload: Span<UInt8>, _ fin: Fin, _ write: PayloadWriter
+    ) -> Int {
         var taken = 0
         if session.aside == nil {
-            taken = max(0, min(payload.count, write(payload)))
+            taken = max(0, min(payload.count, write(payload, fin)))
             session.delivered += UInt64(taken)
             guard taken < payload.count else { return taken }
         }
@@ -136,7 +143,7 @@ extension TunnelRelay {
         switch session.durability {
         // Only the stream's end matters now, and it may come later than the tunnel lives.
         case .connection, .asked, .claimed, .resuming: http.discardContent(of: stream)
-        case .resumable: read(session) { _ in 0 }
+        case .resumable: read(session) { _, _ in 0 }
         }
         forgetIfOver(session)
     }

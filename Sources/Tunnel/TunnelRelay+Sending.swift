@@ -15,12 +15,19 @@ extension TunnelRelay {
             awaitRoom(session)
             return 0
         }
-        guard let stream = session.stream, http.unsentBytes(on: stream) >= Self.mostUnsent else {
+        guard let stream = session.stream, unsentBytes(of: session, stream) >= Self.mostUnsent else {
             return session.ring.freeSpace
         }
+        bytesArrived(on: id)
+        guard session.reading == .wanted else { return 0 }
         session.reading = .awaitingDrain
         http.connection.awaitDrain(of: stream, below: Self.mostUnsent / 2)
         return 0
+    }
+
+    /// Bytes that were read from TCP and never sent, those included that the stream was not given yet.
+    private func unsentBytes(of session: TunnelSession, _ stream: StreamID) -> Int {
+        http.unsentBytes(on: stream) + Int(clamping: session.ring.end - session.sent)
     }
 
     private func awaitRoom(_ session: TunnelSession) {
@@ -40,22 +47,15 @@ extension TunnelRelay {
         guard let session = sessions[id], session.outgoing == .open else { return }
         if let held = session.resuming { return held.finArrived() }
         guard let stream = session.stream else { return }
-        send(session)
-        session.outgoing = .ended
-        session.reading = .forbidden
         switch session.form {
         case .classic:
+            send(session)
             http.finish(stream)
-        case .connectTCP: sendFinalData(session, stream)
+        case .connectTCP: send(session, .finalData)
         }
+        session.outgoing = .ended
+        session.reading = .forbidden
         closeIfEnded(session)
-    }
-
-    func sendFinalData(_ session: TunnelSession, _ stream: StreamID) {
-        guard case .connectTCP(let draft) = session.form else { return }
-        var capsule: [UInt8] = []
-        session.draftForSending(draft).appendCapsuleHeader(.finalData, length: 0, to: &capsule)
-        http.sendContent(capsule, on: stream)
     }
 
     /// TCP was reset, or failed in another way: the other end's TCP is reset too (RFC 9114 §4.4), at once, or when it has
@@ -73,12 +73,13 @@ extension TunnelRelay {
         return nil
     }
 
-    func send(_ session: TunnelSession) {
+    /// Sends what is new in the ring; as final data nothing is enough.
+    func send(_ session: TunnelSession, _ kind: CapsuleKind = .data) {
         let range = session.sent..<session.ring.end
-        guard !range.isEmpty, let stream = session.stream else { return }
+        guard !range.isEmpty || kind == .finalData, let stream = session.stream else { return }
         var header: [UInt8] = []
         if case .connectTCP(let draft) = session.form {
-            session.draftForSending(draft).appendCapsuleHeader(.data, length: UInt64(range.count), to: &header)
+            session.draftForSending(draft).appendCapsuleHeader(kind, length: UInt64(range.count), to: &header)
         }
         session.sent = range.upperBound
         http.sendContent(header, session.ring, range, on: stream)

@@ -14,6 +14,9 @@ public final class TunnelServer {
     /// The HTTP/3 connection.
     public let http: HTTP3Connection
 
+    /// The latest request and what was read in it: those for tunnels to one destination are all alike.
+    private var latestRequest: (head: RequestHead, reading: RequestReading)?
+
     /// Creates the server side of a connection.
     public init(_ http: HTTP3Connection, limits: TunnelRelay.Limits = .init()) {
         self.http = http
@@ -43,7 +46,7 @@ public final class TunnelServer {
     }
 
     private func requestReceived(_ head: RequestHead, on stream: StreamID) {
-        switch RequestReading(head) {
+        switch reading(of: head) {
         case .unavailable(let status):
             http.respond(ResponseHead(status: status), on: stream, .end)
             // RFC 9114 §4.1: the rest of the request is of no interest.
@@ -59,6 +62,13 @@ public final class TunnelServer {
 }
 
 extension TunnelServer {
+    private func reading(of head: RequestHead) -> RequestReading {
+        if let latestRequest, latestRequest.head == head { return latestRequest.reading }
+        let reading = RequestReading(head)
+        latestRequest = (head, reading)
+        return reading
+    }
+
     private func noteWish(_ wish: ResumptionWish, of session: TunnelSession) {
         switch wish {
         case .none: break

@@ -1,6 +1,5 @@
 import CSockets
 import Configuration
-import Driver
 import EventLoop
 import Glibc
 import Primitives
@@ -8,6 +7,7 @@ import Telemetry
 import Testing
 import Tunnel
 
+@testable import Driver
 @testable import Gateway
 @testable import Keeper
 @testable import LocalEndpoint
@@ -54,16 +54,29 @@ private final class FakeKeeper {
 }
 
 /// Reads up to the end, and says nothing by itself.
-private final class Silent: StreamListenerHandler, ByteStreamHandler {
+private final class Silent: StreamListenerHandler, ByteStreamHandler, AddressDialHandler {
+    private let loop: EventLoop
     private var listener: StreamListener?
     private(set) var streams: [ByteStream] = []
     private(set) var hasEnded = false
 
     init(on loop: EventLoop) throws {
+        self.loop = loop
         listener = try StreamListener(tcp: .anyLoopbackPort, on: loop, handler: self)
     }
 
     var port: UInt16 { listener?.localAddress?.port ?? 0 }
+
+    /// A connection to it.
+    func connect() throws -> ByteStream {
+        let address = NetworkAddress(.loopback(.ipv4), port: port)
+        switch try AddressDial.begin(to: address, on: loop, handler: self) {
+        case .connected(let stream): return stream
+        case .underWay(let dial):
+            dial.cancel()
+            throw DialError.timedOut(host: "loopback", port: port)
+        }
+    }
 
     func listener(_ listener: StreamListener, accepted stream: ByteStream) {
         streams.append(stream)
@@ -81,6 +94,10 @@ private final class Silent: StreamListenerHandler, ByteStreamHandler {
 
     func streamWritable(_ stream: ByteStream) {}
     func streamBroken(_ stream: ByteStream) {}
+
+    // Within this machine a dial is over at once.
+    func dial(_ dial: AddressDial, connected stream: ByteStream) {}
+    func dial(_ dial: AddressDial, failed error: DialError) {}
 }
 
 @Suite("A local endpoint after which another process comes")
@@ -164,6 +181,36 @@ struct LocalKeepingTests {
         #expect(bench.run { program.hasEnded || program.isBroken })
         #expect(program.text == "answer" && !program.isBroken)
         withExtendedLifetime((old, new)) {}
+    }
+
+    @Test("a tunnel that is over soon is never protected; others are a little later, or when another process comes")
+    func young() throws {
+        let bench = try Bench()
+        let keeper = try FakeKeeper()
+        let origin = try Silent(on: bench.loop)
+        let kept = try LoopKeeper(keeper.access, loop: 0, LoopInheritance(), opening: .dialled, on: bench.loop)
+        var sides: [TunnelSide] = []
+        func open(_ number: UInt64) throws -> ResumptionID {
+            let side = TunnelSide(try origin.connect())
+            sides.append(side)
+            let id = ResumptionID(words: (number, number))
+            kept.protection.open(id, to: nil, owner: [], ring: ByteRing(limit: 1024), side)
+            return id
+        }
+        kept.protection.ended(try open(1))
+        kept.protection.willClose(try open(2), readEnd: 0, written: 0)
+        let broken = try open(3)
+        sides[2].abort()
+        let first = try open(4)
+        #expect(kept.protection.count == 0 && keeper.count(.tunnel) == 0)
+        #expect(bench.run { keeper.count(.tunnel) == 1 })
+        #expect(kept.protection.count == 1 && sides[3].record != nil)
+        let second = try open(5)
+        kept.handOver()
+        #expect(kept.protection.count == 2 && keeper.count(.tunnel) == 2)
+        for id in [broken, first, second] { kept.protection.ended(id) }
+        #expect(bench.run { keeper.count(.tunnel) == 0 })
+        for side in sides { side.abort() }
     }
 
     @Test("a tunnel whose gateway is configured no more is reset")

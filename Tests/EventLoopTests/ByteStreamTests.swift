@@ -78,6 +78,62 @@ final class Feeder {
 
 @Suite("Byte streams")
 struct ByteStreamTests {
+    @Test("bytes before the end wait for it in the system")
+    func bytesBeforeEnd() throws {
+        // The system keeps them for a fifth of a second at most: a machine that pauses for so long may say so once.
+        let hasWaited = try (0..<5).contains { _ in
+            let pair = try StreamPair()
+            defer { pair.close() }
+            var byte: [UInt8] = [0]
+            var region = byte.mutableSpan
+            #expect(pair.near.write([7].span, before: .end) == .bytes(1))
+            let outcome = pair.far.read(into: &region)
+            try pair.near.shutdownWrite()
+            pair.far.isReading = true
+            #expect(pair.loop.run { pair.farRecorder.hasEnded })
+            #expect(outcome == .bytes(1) || pair.farRecorder.bytes == [7])
+            return outcome == .wouldBlock
+        }
+        #expect(hasWaited)
+    }
+
+    @Test("a read that was not filled is the last one of a turn, but for the end behind it")
+    func exhausted() throws {
+        let pair = try StreamPair()
+        defer { pair.close() }
+        let reader = RepeatedReader()
+        pair.far.setHandler(reader)
+        pair.far.isReading = true
+        #expect(pair.near.write([1].span) == .bytes(1))
+        #expect(pair.loop.run { !reader.turns.isEmpty })
+        #expect(reader.turns == [[.bytes(1), .wouldBlock]])
+        #expect(pair.near.write([2, 3].span, before: .end) == .bytes(2))
+        try pair.near.shutdownWrite()
+        #expect(pair.loop.run { reader.turns.count > 1 })
+        #expect(reader.turns.dropFirst() == [[.bytes(2), .endOfStream]])
+        #expect(pair.far.counts?.read == 3 && pair.near.counts?.written == 3)
+    }
+
+    /// Reads until there is nothing more.
+    private final class RepeatedReader: ByteStreamHandler {
+        /// What each turn brought.
+        private(set) var turns: [[ByteStream.ReadOutcome]] = []
+
+        func streamReadable(_ stream: ByteStream) {
+            var outcomes: [ByteStream.ReadOutcome] = []
+            var buffer = [UInt8](repeating: 0, count: 100)
+            while true {
+                var region = buffer.mutableSpan
+                outcomes.append(stream.read(into: &region))
+                guard case .bytes = outcomes.last else { break }
+            }
+            turns.append(outcomes)
+        }
+
+        func streamWritable(_ stream: ByteStream) {}
+        func streamBroken(_ stream: ByteStream) {}
+    }
+
     @Test("bytes cross in both directions and half-close works in both", arguments: [IPAddress.Family.ipv4, .ipv6])
     func halfClose(family: IPAddress.Family) throws {
         let pair = try StreamPair(family)

@@ -102,6 +102,28 @@ struct FileDescriptorEventsTests {
         #expect(faults_take_registrations() == 0)
     }
 
+    @Test("a hang-up that is wanted alone for a moment only is no call of the system")
+    func momentaryHangUp() throws {
+        let fixture = try Fixture()
+        let (first, second) = (fixture.events[0], fixture.events[1])
+        first.watch(.read)
+        fixture.recorders[0].onReadable = {
+            second.watch(.hangUp)
+            first.watch(.hangUp)
+        }
+        fixture.write(to: 0)
+        _ = faults_take_registrations()
+        #expect(fixture.loop.run { fixture.recorders[0].readable == 1 })
+        #expect(faults_take_registrations() == 1, "reading is over")
+        first.cancel()
+        second.watch([])
+        #expect(faults_take_registrations() == 0)
+        second.watch(.hangUp)
+        fixture.breakOff(1)
+        #expect(fixture.loop.run { fixture.recorders[1].hungUp > 0 })
+        #expect(fixture.recorders[0].hungUp == 0)
+    }
+
     @Test("a hang-up that comes while more is wanted for a moment is reported when it is wanted alone")
     func hangUpAfterAll() throws {
         let fixture = try Fixture()
@@ -109,7 +131,8 @@ struct FileDescriptorEventsTests {
         let events = fixture.events[0]
         events.watch(.hangUp)
         earlier.events[0].watch(.read)
-        fixture.loop.settle(for: .milliseconds(2))
+        _ = faults_take_registrations()
+        #expect(fixture.loop.run { faults_take_registrations() == 1 }, "the hang-up, a little later")
         // Both are reported in one turn, in the order in which they came about.
         earlier.recorders[0].onReadable = {
             events.watch(also: .read)

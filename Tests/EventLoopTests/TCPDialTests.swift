@@ -28,6 +28,16 @@ final class DialRecorder: TCPDialHandler {
     }
 }
 
+/// Keeps the outcome of the dial of an address.
+final class AddressDialRecorder: AddressDialHandler {
+    var dial: AddressDial?
+    var stream: ByteStream?
+    var error: DialError?
+
+    func dial(_ dial: AddressDial, connected stream: ByteStream) { self.stream = stream }
+    func dial(_ dial: AddressDial, failed error: DialError) { self.error = error }
+}
+
 @Suite("TCP dialling")
 struct TCPDialTests {
     /// A loop with a name server, a resolver and a listener on 127.0.0.1.
@@ -88,6 +98,66 @@ struct TCPDialTests {
         } catch {
             #expect(error.code == ECONNREFUSED && error.subject == .address(address))
         }
+    }
+
+    @Test("the dial of an address that is there or refuses is over at once, and tells nobody")
+    func addressAtOnce() throws {
+        let fixture = try Fixture([])
+        defer { fixture.close() }
+        let address = try #require(fixture.listener.localAddress)
+        let recorder = AddressDialRecorder()
+        let beginning = try AddressDial.begin(to: address, on: fixture.loop, handler: recorder)
+        guard case .connected(let stream) = beginning else {
+            Issue.record("the dial is under way")
+            return
+        }
+        defer { stream.close() }
+        #expect(stream.remoteAddress == address)
+        fixture.listener.close()
+        #expect(throws: DialError.refused(address)) {
+            try AddressDial.begin(to: address, on: fixture.loop, handler: recorder)
+        }
+        fixture.loop.settle(for: .milliseconds(2))
+        #expect(recorder.stream == nil && recorder.error == nil)
+    }
+
+    @Test("the dial of an address that does not answer ends with the time limit, or when it is given up")
+    func addressSilent() throws {
+        let loop = try EventLoop()
+        let hole = try blackHole()
+        defer { for descriptor in hole.descriptors { gw_close(descriptor) } }
+        let (waiting, givenUp) = (AddressDialRecorder(), AddressDialRecorder())
+        for recorder in [waiting, givenUp] {
+            let limit = Interval.milliseconds(recorder === waiting ? 60 : 20)
+            switch try AddressDial.begin(to: hole.address, on: loop, timeout: limit, handler: recorder) {
+            case .connected(let stream): stream.close()
+            case .underWay(let dial): recorder.dial = dial
+            }
+        }
+        givenUp.dial?.cancel()
+        #expect(loop.run { waiting.error != nil })
+        #expect(waiting.error == .timedOut(host: "127.0.0.1", port: hole.address.port))
+        #expect(givenUp.error == nil && givenUp.stream == nil)
+    }
+
+    @Test("an address that answers later is connected to, or has refused")
+    func addressLater() throws {
+        let fixture = try Fixture([])
+        defer { fixture.close() }
+        let hole = try blackHole()
+        let recorder = AddressDialRecorder()
+        if case .underWay(let dial) = try AddressDial.begin(
+            to: hole.address, on: fixture.loop, handler: recorder)
+        {
+            recorder.dial = dial
+        }
+        // Room in the queue: the next SYN is answered.
+        var peer = gw_address(high: 0, low: 0, scope: 0, port: 0, family: 0)
+        let accepted = unsafe gw_accept(hole.descriptors[0], &peer)
+        defer { for descriptor in hole.descriptors + [accepted] where descriptor >= 0 { gw_close(descriptor) } }
+        #expect(fixture.loop.run { recorder.stream != nil || recorder.error != nil })
+        #expect(recorder.stream?.remoteAddress == hole.address)
+        recorder.stream?.close()
     }
 
     @Test("a name becomes a connection to the first address that answers")

@@ -56,6 +56,28 @@ struct CapsuleTests {
         #expect(decoder.draft == draft)
     }
 
+    @Test("whoever gets the last payload is told that it is the last, however it was cut")
+    func lastPayload() throws {
+        var bytes: [UInt8] = []
+        ConnectTCPDraft.draft08.appendCapsuleHeader(.data, length: 1, to: &bytes)
+        bytes.append(1)
+        ConnectTCPDraft.draft08.appendCapsuleHeader(.finalData, length: 2, to: &bytes)
+        bytes += [2, 3]
+        var decoder = CapsuleDecoder()
+        var position = 0
+        let last = bytes.removeLast()
+        #expect(try decoder.next(bytes.span, at: &position) == .payload(5..<6))
+        #expect(!decoder.isEnding)
+        let payload = try decoder.next(bytes.span, at: &position)
+        #expect(payload == .payload(bytes.count - 1..<bytes.count) && !decoder.isEnding)
+        position = 0
+        bytes = [last]
+        #expect(try decoder.next(bytes.span, at: &position) == .payload(0..<1))
+        #expect(decoder.isEnding)
+        decoder.putBack(1)
+        #expect(!decoder.isEnding)
+    }
+
     @Test("an empty FINAL_DATA ends the payload too")
     func emptyFinal() throws {
         var decoder = CapsuleDecoder()

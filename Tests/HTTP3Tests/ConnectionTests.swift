@@ -61,6 +61,17 @@ struct ConnectionTests {
         #expect(ends.server.http.openRequestCount == 0)
     }
 
+    @Test("requests that are alike and requests that differ arrive as they were sent, in any order")
+    func repeatedRequests() throws {
+        let ends = try Ends()
+        var other = connect
+        other.fields.append(Field("c", "d"))
+        let heads = [connect, connect, other, connect, get, get, other]
+        for head in heads { _ = try ends.open(head) }
+        ends.exchange()
+        #expect(ends.server.requests.map(\.head) == heads)
+    }
+
     @Test("interim responses come before the final one")
     func interim() throws {
         let ends = try Ends()

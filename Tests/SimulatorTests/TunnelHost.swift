@@ -163,7 +163,7 @@ final class TunnelCarrier: QUICApplication {
             case .connect(let id, let destination): connect(id, destination)
             case .resume(let id, let request): resume(id, request, at: now)
             case .resumed: host.resumptions.append(now)
-            case .deliver(let id): relay.deliver(id, at: now) { sockets[id]?.write($0) ?? 0 }
+            case .deliver(let id): relay.deliver(id, at: now) { bytes, _ in sockets[id]?.write(bytes) ?? 0 }
             case .detached(let id): relay.takeHeld(id).map { hold($0, of: id) }
             case .closeWrite(let id), .reset(let id), .failed(let id, _, _): sockets[id]?.end(action)
             case .close(let id):

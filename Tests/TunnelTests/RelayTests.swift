@@ -89,6 +89,28 @@ struct RelayTests {
         #expect(origin.received.count == 4 << 20 && origin.hasFin)
     }
 
+    @Test("the last bytes and the end leave together, and whoever writes them knows that they are the last")
+    func lastBytes() throws {
+        let pair = try pair("connect-tcp")
+        let (_, app) = pair.open(buildServer)
+        pair.run()
+        let origin = try #require(pair.gateway.sockets.values.first)
+        app.outgoing = [1, 2, 3]
+        pair.run()
+        #expect(origin.received == [1, 2, 3] && !origin.knewLast && !origin.hasFin)
+        app.outgoing = [4, 5]
+        app.sendsFin = true
+        origin.room = 1
+        pair.run()
+        #expect(origin.received == [1, 2, 3, 4] && !origin.knewLast && !origin.hasFin)
+        origin.room = .max
+        pair.run()
+        #expect(origin.received == [1, 2, 3, 4, 5] && origin.knewLast && origin.hasFin)
+        origin.sendsFin = true
+        pair.run()
+        #expect(app.hasFin && !app.knewLast && app.wasClosed, "an end without bytes")
+    }
+
     @Test("both ends finish at the same time", arguments: forms)
     func simultaneousClose(form: String) throws {
         let pair = try pair(form)

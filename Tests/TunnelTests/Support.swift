@@ -24,6 +24,8 @@ final class FakeTCP {
     var wasReset = false
     var wasClosed = false
     private(set) var finWasRead = false
+    /// Whether the last bytes that it took were said to be the last.
+    private(set) var knewLast = false
 
     /// Reads into a ring as a socket would be read.
     func read(into ring: ByteRing, atMost limit: Int) -> Int {
@@ -39,8 +41,9 @@ final class FakeTCP {
         return true
     }
 
-    func write(_ bytes: Span<UInt8>) -> Int {
+    func write(_ bytes: Span<UInt8>, _ fin: Fin = .more) -> Int {
         let count = min(room, bytes.count)
+        if fin == .end, count == bytes.count { knewLast = true }
         for index in 0..<count { received.append(bytes[index]) }
         if room != .max { room -= count }
         return count
@@ -102,10 +105,15 @@ final class FakeDriver {
     private func pump(_ id: TunnelID, _ socket: FakeTCP) {
         while let ring = relay.ring(of: id), case let room = relay.wantsBytes(id), room > 0, !socket.outgoing.isEmpty {
             _ = socket.read(into: ring, atMost: min(room, burst))
+            // As the driver does, the end is reported with the last bytes.
+            if !socket.outgoing.isEmpty || !socket.sendsFin { relay.bytesArrived(on: id) }
+        }
+        if relay.wantsBytes(id) > 0, socket.readFin() {
+            relay.finArrived(on: id)
+        } else {
             relay.bytesArrived(on: id)
         }
-        if relay.wantsBytes(id) > 0, socket.readFin() { relay.finArrived(on: id) }
-        if socket.room > 0 { relay.deliver(id, at: now) { socket.write($0) } }
+        if socket.room > 0 { relay.deliver(id, at: now) { socket.write($0, $1) } }
     }
 
     private func act() {
@@ -119,7 +127,7 @@ final class FakeDriver {
             case .close(let id): sockets[id]?.wasClosed = true
             case .deliver(let id):
                 guard let socket = sockets[id] else { continue }
-                relay.deliver(id, at: now) { socket.write($0) }
+                relay.deliver(id, at: now) { socket.write($0, $1) }
             case .resume(let id, let request): onResume?(id, request)
             case .detached(let id):
                 guard let held = relay.takeHeld(id) else { continue }

@@ -26,6 +26,8 @@ void gw_base_run(struct event_base *base);
 void gw_base_stop(struct event_base *base);
 
 struct event *gw_event_new(struct event_base *base, int fd, int kind, gw_event_callback callback, void *context);
+/// Whether what GW_READ told holds the end of what the peer sends: it comes now, or behind bytes that are there.
+int gw_event_is_closed(short what);
 void gw_event_free(struct event *event);
 /// Waits from now on. Negative when the system cannot wait for the descriptor.
 int gw_event_add(struct event *event);

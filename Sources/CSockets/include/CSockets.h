@@ -37,6 +37,8 @@ intptr_t gw_read(int fd, void *first, size_t first_count, void *second, size_t s
 intptr_t gw_write(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
 /// One write out of two regions to a socket; a vanished peer is EPIPE and never a signal.
 intptr_t gw_send(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
+/// The same for bytes that wait in the socket for the end that is written next, to go with it in one segment.
+intptr_t gw_send_before_end(int fd, const void *first, size_t first_count, const void *second, size_t second_count);
 /// Whether poll reports an error or a hang-up; the pending error stays pending.
 int gw_has_hung_up(int fd);
 /// Whether poll reports an error, such as a reset; it stays pending.
@@ -68,6 +70,8 @@ int gw_tcp_connected(int fd, const gw_address *remote);
 int gw_accept(int fd, gw_address *peer);
 /// TCP_NODELAY, keep-alive probes after `idle_seconds`, and a reset for the peer should the process die before it closes.
 int gw_tcp_tune(int fd, int idle_seconds);
+/// Urgent bytes stay where they are in the stream, so that every byte is read and counted.
+int gw_tcp_keep_urgent_bytes(int fd);
 /// Takes the pending error of a socket: 0 or a positive errno.
 int gw_take_error(int fd);
 int gw_local_address(int fd, gw_address *address);
@@ -211,8 +215,6 @@ typedef struct gw_tcp_counters {
 
 /// EAGAIN: they changed whenever one looked.
 int gw_tcp_count(int fd, gw_tcp_counters *out);
-/// Urgent bytes stay where they are in the stream, so that every byte is read and counted.
-int gw_tcp_keep_urgent_bytes(int fd);
 /// A number that no other socket gets while the system runs.
 int gw_socket_cookie(int fd, uint64_t *cookie);
 

@@ -49,6 +49,8 @@ public final class EventLoop {
     private var pause: Interval?
     /// Descriptors that the system cannot wait for, such as regular files: they are always ready.
     private var alwaysReady: [FileDescriptorEvents] = []
+    /// Descriptors that will be watched for a hang-up alone.
+    private(set) lazy var lateHangUps = LateHangUps(on: self)
     /// Descriptors whose interest has changed in this turn.
     private var registrations: [FileDescriptorEvents] = []
 

@@ -37,6 +37,9 @@ public final class FileDescriptorEvents {
     /// What it is currently watched for.
     public private(set) var interest: DescriptorInterest = []
 
+    /// Whether the peer of a socket had finished sending when the socket last became readable.
+    public private(set) var hasPeerFinished = false
+
     private let loop: EventLoop
     private var handler: (any FileDescriptorHandler)?
     // Each is allocated when it is first needed and freed in deinit.
@@ -48,6 +51,8 @@ public final class FileDescriptorEvents {
     private var registered: DescriptorInterest = []
     /// Whether the loop will ask what is to be registered.
     private var isAwaited = false
+    /// Whether it stands among the loop's late hang-ups.
+    private var isLate = false
 
     /// Prepares to watch `descriptor`; nothing is watched until `watch`.
     public init(_ descriptor: Int32, on loop: EventLoop, handler: any FileDescriptorHandler) {
@@ -80,12 +85,22 @@ public final class FileDescriptorEvents {
         isAwaited = false
         let before = registered
         guard before != interest, !isAlwaysReady else { return }
-        registered = interest
+        registered = interest == .hangUp ? [] : interest
         // Edge-triggered and level-triggered events of one descriptor do not mix: hang-up goes first and comes last.
         if before == .hangUp { unsafe remove(hangUpEvent) }
         switchReading(from: before, to: interest)
         switchWriting(from: before, to: interest)
-        if interest == .hangUp { addHangUp() }
+        guard interest == .hangUp, !isLate else { return }
+        isLate = true
+        loop.lateHangUps.append(self)
+    }
+
+    /// For the loop: registers the hang-up if nothing else became wanted meanwhile.
+    func registerHangUp() {
+        isLate = false
+        guard interest == .hangUp, registered.isEmpty, !isAlwaysReady else { return }
+        registered = interest
+        addHangUp()
     }
 
     /// Adds to what is watched for.
@@ -152,8 +167,9 @@ public final class FileDescriptorEvents {
 
     // The system may tell what is no longer wanted in this turn.
 
-    fileprivate func readReady() {
+    fileprivate func readReady(_ what: Int16) {
         loop.enterTurn()
+        hasPeerFinished = gw_event_is_closed(what) != 0
         if interest.contains(.read) { handler?.descriptorReadable() }
     }
 
@@ -182,8 +198,8 @@ private func owner(_ context: UnsafeMutableRawPointer?) -> FileDescriptorEvents?
     unsafe context.map { unsafe Unmanaged<FileDescriptorEvents>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private func descriptorReadReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
-    unsafe owner(context)?.readReady()
+private func descriptorReadReady(_: Int32, _ what: Int16, _ context: UnsafeMutableRawPointer?) {
+    unsafe owner(context)?.readReady(what)
 }
 
 private func descriptorWriteReady(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {

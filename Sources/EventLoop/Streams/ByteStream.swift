@@ -52,6 +52,14 @@ public final class ByteStream: FileDescriptorHandler {
         case failed(SystemError)
     }
 
+    /// What comes behind the bytes of a write.
+    public enum Following: Hashable, Sendable {
+        /// Perhaps more, perhaps nothing for a while: the bytes go at once.
+        case anything
+        /// `shutdownWrite`, before the turn ends, when all of them are taken: TCP sends bytes and end in one segment.
+        case end
+    }
+
     /// What the stream runs over.
     public let kind: Kind
     /// The address of the peer of a TCP connection.
@@ -62,10 +70,14 @@ public final class ByteStream: FileDescriptorHandler {
     public private(set) var hasFinishedWriting = false
     /// Whether a read has returned the end of the stream.
     public private(set) var hasReachedEnd = false
+    /// Bytes read and written since the connection began; nil where others have used it before.
+    public private(set) var counts: (read: UInt64, written: UInt64)? = (0, 0)
 
     private let readDescriptor: Int32
     private let writeDescriptor: Int32
     private let isSocket: Bool
+    /// Whether the handler is being told of bytes to read, and all that were there are read.
+    private var readiness = Readiness.untold
     /// Whether the last write was not taken whole.
     private var isBlocked = false
     /// Flags to give back to descriptors that other processes share.
@@ -98,7 +110,10 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     /// Sets what every TCP connection has: of a listening socket, all that it accepts.
-    static func tune(_ socket: Int32) { gw_tcp_tune(socket, keepAliveIdle) }
+    static func tune(_ socket: Int32) {
+        gw_tcp_tune(socket, keepAliveIdle)
+        gw_tcp_keep_urgent_bytes(socket)
+    }
 
     /// Takes over descriptors of the process, such as 0 and 1: made non-blocking now, given back as they were and closed
     /// by `close`. Nothing is read before `isReading` is set.
@@ -142,6 +157,7 @@ public final class ByteStream: FileDescriptorHandler {
         self.init(
             socket: descriptor, kind: .tcp, remoteAddress: result >= 0 ? address.networkAddress : nil, on: loop)
         self.hasFinishedWriting = hasFinishedWriting
+        counts = nil
     }
 
     /// The local address of a TCP connection.
@@ -196,12 +212,16 @@ public final class ByteStream: FileDescriptorHandler {
     ) -> ReadOutcome {
         guard isOpen else { return .failed(closedError(.read)) }
         if hasReachedEnd { return .endOfStream }
-        guard first.count + second.count > 0 else { return .wouldBlock }
+        guard first.count + second.count > 0, readiness != .exhausted else { return .wouldBlock }
         let result = unsafe gw_read(readDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
         guard result >= 0 else {
             return -result == Int(EAGAIN) ? .wouldBlock : .failed(error(.read, code: Int32(-result)))
         }
-        guard result == 0 else { return .bytes(result) }
+        guard result == 0 else {
+            counts?.read += UInt64(result)
+            if result < first.count + second.count { tookEverything() }
+            return .bytes(result)
+        }
         hasReachedEnd = true
         // A stream at its end stays readable: watch only for what may still come, the reset.
         readEvents?.ignore(.read)
@@ -209,7 +229,23 @@ public final class ByteStream: FileDescriptorHandler {
         return .endOfStream
     }
 
-    /// From now on, and whenever nothing is read or written, a reset by the peer of a socket is reported at once.
+    /// What is known of the bytes that wait.
+    private enum Readiness: Hashable {
+        /// Nothing, or nothing that is new.
+        case untold
+        /// There are some: the handler is being told.
+        case told
+        /// There were some, and all were read: what comes meanwhile is told in the next turn.
+        case exhausted
+    }
+
+    /// A read was not filled: another one would find nothing, unless the end stands behind the bytes.
+    private func tookEverything() {
+        guard kind == .tcp, readiness == .told, readEvents?.hasPeerFinished == false else { return }
+        readiness = .exhausted
+    }
+
+    /// From now on, and whenever nothing is read or written for a moment, a reset by the peer of a socket is reported.
     public func watchForReset() {
         if isSocket { readEvents?.watch(also: .hangUp) }
     }
@@ -225,31 +261,44 @@ public final class ByteStream: FileDescriptorHandler {
     }
 
     /// Writes bytes.
-    public func write(_ bytes: Span<UInt8>) -> WriteOutcome {
+    public func write(_ bytes: Span<UInt8>, before following: Following = .anything) -> WriteOutcome {
         // The pointers are used during the call only.
         unsafe bytes.withUnsafeBytes { bytes in
-            unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+            unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0), before: following)
         }
     }
 
     /// Writes bytes, then others, with one call. The regions must be valid during the call.
     @unsafe
-    public func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> WriteOutcome {
+    public func write(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following = .anything
+    ) -> WriteOutcome {
         guard isOpen, !hasFinishedWriting else { return .failed(closedError(.write)) }
         let total = first.count + second.count
         guard total > 0 else { return .bytes(0) }
-        let result =
-            unsafe isSocket
-            ? gw_send(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
-            : gw_write(writeDescriptor, first.baseAddress, first.count, second.baseAddress, second.count)
+        let result = unsafe hand(first, second, before: following)
         guard result >= 0 || -result == Int(EAGAIN) else {
             return .failed(error(.write, code: Int32(-result)))
         }
+        counts?.written += UInt64(max(0, result))
         if result < total {
             isBlocked = true
             writeEvents?.watch(also: .write)
         }
         return result < 0 ? .wouldBlock : .bytes(result)
+    }
+
+    @unsafe
+    private func hand(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, before following: Following
+    ) -> Int {
+        let descriptor = writeDescriptor
+        let (head, tail) = (first.baseAddress, second.baseAddress)
+        guard isSocket else { return unsafe gw_write(descriptor, head, first.count, tail, second.count) }
+        switch following {
+        case .anything: return unsafe gw_send(descriptor, head, first.count, tail, second.count)
+        case .end: return unsafe gw_send_before_end(descriptor, head, first.count, tail, second.count)
+        }
     }
 
     /// Tells the peer that no more bytes will follow; reading goes on.
@@ -289,6 +338,7 @@ public final class ByteStream: FileDescriptorHandler {
         let remoteAddress: NetworkAddress?
         let hasFinishedWriting: Bool
         let hasReachedEnd: Bool
+        let counts: (read: UInt64, written: UInt64)?
     }
 
     /// Lets the loop go of a socket, which stays open; nil for pipes and for a stream that is closed.
@@ -296,7 +346,7 @@ public final class ByteStream: FileDescriptorHandler {
         guard isSocket, savedFlags == nil, leave() else { return nil }
         return Remains(
             descriptor: readDescriptor, kind: kind, remoteAddress: remoteAddress,
-            hasFinishedWriting: hasFinishedWriting, hasReachedEnd: hasReachedEnd)
+            hasFinishedWriting: hasFinishedWriting, hasReachedEnd: hasReachedEnd, counts: counts)
     }
 
     /// Takes up a socket that another loop has let go of. Nothing is read before `isReading` is set.
@@ -305,6 +355,7 @@ public final class ByteStream: FileDescriptorHandler {
             socket: remains.descriptor, kind: remains.kind, remoteAddress: remains.remoteAddress, on: loop)
         hasFinishedWriting = remains.hasFinishedWriting
         hasReachedEnd = remains.hasReachedEnd
+        counts = remains.counts
     }
 
     /// Ends the watching; `false` when the stream is closed already.
@@ -337,7 +388,11 @@ public final class ByteStream: FileDescriptorHandler {
     // MARK: Readiness
 
     /// For the loop.
-    public func descriptorReadable() { handler?.streamReadable(self) }
+    public func descriptorReadable() {
+        readiness = .told
+        handler?.streamReadable(self)
+        readiness = .untold
+    }
 
     /// For the loop.
     public func descriptorWritable() {

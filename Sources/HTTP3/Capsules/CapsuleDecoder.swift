@@ -60,6 +60,9 @@ public struct CapsuleDecoder {
         return !varint.isPartial
     }
 
+    /// Whether the payload just returned was the last: `.end` comes next, whatever the input holds.
+    public var isEnding: Bool { if case .ending = state { true } else { false } }
+
     /// Takes bytes of `input` from `position` on until a part is complete or the input ends (nil).
     public mutating func next(_ input: Span<UInt8>, at position: inout Int) throws(CapsuleError) -> CapsulePart? {
         while true {

@@ -76,6 +76,9 @@ extension HTTP3Connection {
         guard request.receiving.onHeaders == .head else {
             throw HTTP3Error(.frameUnexpected, "HEADERS where none may come")
         }
+        if let received = receivedRequest, received.section == section {
+            return requestReceived(received.head, request, id)
+        }
         let decoded = try FieldSectionDecoder.decode(section.span, limit: configuration.maximumFieldSectionSize)
         guard case .fields(let lines) = decoded else {
             headTooLarge(request, id)
@@ -85,9 +88,8 @@ extension HTTP3Connection {
             switch role {
             case .server:
                 let head = try RequestHead(validating: lines)
-                request.kind = head.kind
-                request.receiving = request.kind == .connect ? .tunnel : .content
-                events.append(.request(id, head))
+                receivedRequest = (section, head)
+                requestReceived(head, request, id)
             case .client:
                 let head = try ResponseHead(validating: lines)
                 if !head.isInterim {
@@ -99,6 +101,12 @@ extension HTTP3Connection {
             // RFC 9114 §4.1.2: malformed messages are stream errors.
             abortForFault(id, .messageError)
         }
+    }
+
+    private func requestReceived(_ head: RequestHead, _ request: RequestStream, _ id: StreamID) {
+        request.kind = head.kind
+        request.receiving = request.kind == .connect ? .tunnel : .content
+        events.append(.request(id, head))
     }
 
     /// RFC 9114 §4.2.2: a server may say 431; a client drops what it cannot process.

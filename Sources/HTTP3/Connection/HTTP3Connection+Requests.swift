@@ -19,24 +19,29 @@ extension HTTP3Connection {
     public func openRequest(_ head: RequestHead, _ fin: Fin = .more) -> OpenOutcome {
         // RFC 9114 §5.2: no new requests after GOAWAY.
         guard state == .open, receivedGoAway == nil else { return .refused }
-        let fields = head.allFields
+        let frame = headersFrame(of: head)
         // RFC 9114 §4.2.2: the peer's limit is respected once it is known.
-        if let limit = peerSettings?.maximumFieldSectionSize, UInt64(FieldSection(fields).size) > limit {
-            return .tooLarge
-        }
+        if let limit = peerSettings?.maximumFieldSectionSize, UInt64(frame.sectionSize) > limit { return .tooLarge }
         guard connection.isHandshakeComplete, let id = connection.openStream(.bidirectional) else { return .blocked }
         let request = RequestStream(readBy: role)
         request.kind = head.kind
         requests[id] = request
-        connection.write(FrameType.headers.frame(FieldSectionEncoder.encode(fields)).span, to: id)
+        connection.write(frame.bytes.span, to: id)
         if fin == .end { finish(id) }
         return .opened(id)
+    }
+
+    private func headersFrame(of head: RequestHead) -> HeadersFrame {
+        if let sentRequest, sentRequest.head == head { return sentRequest.frame }
+        let frame = HeadersFrame(head.allFields)
+        sentRequest = (head, frame)
+        return frame
     }
 
     /// Sends a response, interim or final.
     public func respond(_ head: ResponseHead, on id: StreamID, _ fin: Fin = .more) {
         guard let request = requests[id], request.sending == .open else { return }
-        connection.write(FrameType.headers.frame(FieldSectionEncoder.encode(head.allFields)).span, to: id)
+        connection.write(HeadersFrame(head.allFields).bytes.span, to: id)
         if fin == .end { finish(id) }
     }
 
@@ -90,6 +95,18 @@ extension HTTP3Connection {
 
     /// Bytes of the stream that were never sent yet, for back-pressure.
     public func unsentBytes(on id: StreamID) -> Int { connection.unsentBytes(on: id) }
+}
+
+/// A HEADERS frame that is ready to be sent.
+struct HeadersFrame {
+    let bytes: [UInt8]
+    /// What its fields measure, in bytes as RFC 9114 §4.2.2 counts them.
+    let sectionSize: Int
+
+    init(_ fields: [Field]) {
+        bytes = FrameType.headers.frame(FieldSectionEncoder.encode(fields))
+        sectionSize = FieldSection(fields).size
+    }
 }
 
 extension RequestHead {

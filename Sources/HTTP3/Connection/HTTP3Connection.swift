@@ -56,6 +56,11 @@ public final class HTTP3Connection {
     var seenPeerTypes: Set<UnidirectionalStreamType> = []
     var requests: [StreamID: RequestStream] = [:]
 
+    /// The latest request that arrived, and what it was decoded from: requests for tunnels to one destination are all alike.
+    var receivedRequest: (section: [UInt8], head: RequestHead)?
+    /// The latest request that was sent, and its HEADERS frame.
+    var sentRequest: (head: RequestHead, frame: HeadersFrame)?
+
     /// The peer's settings; nil before they arrive.
     public internal(set) var peerSettings: Settings?
     /// The identifier in the last GOAWAY that arrived.

@@ -145,7 +145,7 @@ public struct ResponseHead: Hashable, Sendable {
 enum PseudoFields {
     /// RFC 9114 §4.3: pseudo-header fields are defined ones, each once, before all others; the rest are valid fields.
     static func split(
-        _ lines: [FieldLine], allowed: Set<String>, in message: FieldValidation.Message
+        _ lines: [FieldLine], allowed: [String], in message: FieldValidation.Message
     ) throws(MalformedMessage) -> (pseudo: [String: String], fields: FieldSection) {
         var pseudo: [String: String] = [:]
         var fields = FieldSection()

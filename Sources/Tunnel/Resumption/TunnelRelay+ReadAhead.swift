@@ -18,16 +18,16 @@ extension TunnelRelay {
     /// Looks for reports behind payload that TCP does not take, when only they can empty the ring.
     func lookForReports(_ session: TunnelSession) {
         guard session.delivery == .stalled || session.delivery == .refused, session.isWaitingForReports else { return }
-        read(session) { _ in 0 }
+        read(session) { _, _ in 0 }
     }
 
     /// Shows TCP the payload that was put aside; tells whether it took all of it.
-    func deliverAside(_ session: TunnelSession, _ write: (Span<UInt8>) -> Int) -> Bool {
+    func deliverAside(_ session: TunnelSession, _ write: PayloadWriter) -> Bool {
         guard let aside = session.aside else { return true }
         let taken = aside.withReadableRegions(aside.start..<aside.end) { first, second in
-            let head = max(0, min(first.count, write(first)))
+            let head = max(0, min(first.count, write(first, .more)))
             guard head == first.count, !second.isEmpty else { return head }
-            return head + max(0, min(second.count, write(second)))
+            return head + max(0, min(second.count, write(second, .more)))
         }
         session.delivered += UInt64(taken)
         aside.release(upTo: aside.start + UInt64(taken))

@@ -142,13 +142,13 @@ extension TunnelRelay {
         session.phase = .relaying
         session.sent = min(position, ring.end)
         ring.release(upTo: session.sent)
-        if held.outgoing != .reset { send(session) }
         switch held.outgoing {
         case .open:
+            send(session)
             resumeReading(session)
         case .ended:
+            if position <= ring.end { send(session, .finalData) }
             session.outgoing = .ended
-            if position <= ring.end, let stream = session.stream { sendFinalData(session, stream) }
         case .reset:
             // It goes on only so that the other end learns of it.
             return abandon(session, .connectError)

@@ -90,7 +90,7 @@ private final class TunnelStage {
 
     func finish() {
         room = .max
-        for id in tunnels { relay.deliver(id, at: pair.now) { $0.count } }
+        for id in tunnels { relay.deliver(id, at: pair.now) { bytes, _ in bytes.count } }
         pair.run(for: .seconds(1))
         pair.checkEnd()
         require(attacked.isClosed && relay.count == 0, "\(relay.count) tunnels outlive their connection")
@@ -145,7 +145,7 @@ private final class TunnelStage {
                 if !tunnels.contains(id) { tunnels.append(id) }
             case .resume(let id, let request): resume(id, request)
             case .detached(let id): detached(id)
-            case .deliver(let id): relay.deliver(id, at: pair.now) { min($0.count, room) }
+            case .deliver(let id): relay.deliver(id, at: pair.now) { bytes, _ in min(bytes.count, room) }
             case .close(let id), .reset(let id): tunnels.removeAll { $0 == id }
             case .failed(let id, _, _): detached(id)
             case .ended: hasEnded = true
@@ -229,7 +229,7 @@ private final class TunnelStage {
             if relay.ring(of: id) == nil { tunnels.removeAll { $0 == id } }
         case 6: relay.finArrived(on: id)
         case 7: relay.resetArrived(on: id)
-        default: relay.deliver(id, at: pair.now) { min($0.count, room) }
+        default: relay.deliver(id, at: pair.now) { bytes, _ in min(bytes.count, room) }
         }
         act()
     }
