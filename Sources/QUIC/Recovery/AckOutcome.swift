@@ -37,12 +37,12 @@ struct AckOutcome {
         persistentCongestion = nil
     }
 
-    mutating func appendAcknowledged(_ packet: SentPacket) {
+    mutating func appendAcknowledged(_ packet: consuming SentPacket) {
         largestNewlyAcknowledged = max(largestNewlyAcknowledged ?? 0, packet.packetNumber)
         acknowledged.append(packet)
     }
 
-    mutating func appendAcknowledgedLate(_ packet: SentPacket) {
+    mutating func appendAcknowledgedLate(_ packet: consuming SentPacket) {
         largestNewlyAcknowledged = max(largestNewlyAcknowledged ?? 0, packet.packetNumber)
         acknowledgedLate.append(packet)
     }

@@ -19,7 +19,7 @@ extension StreamTable {
     /// be put behind it.
     @_lifetime(writer: copy writer)
     mutating func writeStreamFrames(into writer: inout ByteWriter, recording frames: inout SentFrames) {
-        while let index = scheduler.next() {
+        while writer.remaining > 0, let index = scheduler.next() {
             switch slots[index].writeFrame(into: &writer, connectionCredit: sendCredit.available) {
             case .nothingToSend: settle(index)
             case .noRoom: return
@@ -34,6 +34,7 @@ extension StreamTable {
         }
     }
 
+    @inline(__always)
     mutating func tellIfDrained(_ index: Int) {
         if slots[index].send.takeDrained() { events.append(.drained(slots[index].id)) }
     }
@@ -56,6 +57,7 @@ extension StreamTable {
         into writer: inout ByteWriter, recording frames: inout SentFrames, at now: Instant, roundTripTime: Interval
     ) {
         latest = now
+        guard hasControlToSend || !controlQueue.isEmpty else { return }
         guard writeConnectionFrames(into: &writer, recording: &frames, roundTripTime: roundTripTime) else { return }
         while let index = controlQueue.first {
             if slots[index].wantsControl {
