@@ -27,6 +27,9 @@ extension GatewayLink {
         return true
     }
 
+    /// Tunnels that the gateway is about to open; those that wait for it to come back are none.
+    var openingCount: Int { sessions.reduce(0) { $0 + $1.openingCount } }
+
     /// Lets every tunnel go for the process that takes over: nothing is read or written any more.
     func letGo() {
         if case .dialling(let dial) = state { dial.cancel() }

@@ -197,9 +197,6 @@ final class GatewayLink: TimerHandler {
 
     var tunnelCount: Int { sessions.reduce(held.count) { $0 + $1.tunnelCount } }
 
-    /// Tunnels that the gateway is about to open; those that wait for it to come back are none.
-    var openingCount: Int { sessions.reduce(0) { $0 + $1.openingCount } }
-
     // MARK: - Tunnels
 
     /// Opens a tunnel now, or when the connection is up.

@@ -48,8 +48,6 @@ struct AckFrequencyRequests: Equatable, Sendable {
     private var bytesSinceImmediate = 0
     private var immediateAt: Instant?
     private var lostAt: Instant?
-    /// When it was last decided whether to ask.
-    private var considered: Instant?
 
     /// Whether the peer understands the frames.
     var isSupported: Bool { limits != nil }
@@ -72,9 +70,7 @@ struct AckFrequencyRequests: Equatable, Sendable {
     mutating func next(
         window: Int, datagramSize: Int, smoothedRTT: Interval, at now: Instant
     ) -> AckFrequencyFrame? {
-        // What was looked at in this turn has not changed: a batch has dozens of packets.
-        guard let limits, isStale || considered != now else { return nil }
-        considered = now
+        guard let limits else { return nil }
         let isCautious = lostAt.map { now - $0 < smoothedRTT * Self.roundTripsOfCaution } ?? false
         let isSmall = isCautious || window < Self.smallestWindow
         let share = isSmall ? 0 : window / max(datagramSize, 1) / Self.windowShare

@@ -15,6 +15,15 @@ extension MutableSpan<UInt8> {
             }
         }
     }
+
+    /// Stores the bytes of a word, as they stand in memory, from `offset` on; traps when they do not fit.
+    @_lifetime(self: copy self)
+    @inline(__always)
+    mutating func store<Word: FixedWidthInteger & BitwiseCopyable>(_ word: Word, at offset: Int) {
+        // Integers have no padding, and that the word fits is checked.
+        var target = unsafe mutableBytes
+        target.storeBytes(of: word, toByteOffset: offset, as: Word.self)
+    }
 }
 
 extension Span<UInt8> {
