@@ -237,7 +237,7 @@ ALL = {
         Event("abrupt degradation", 0.400, abrupt_degradation),
         Event("ten switches in 20 s", 0.150, ten_switches, watch=0.5, lasts=20, share=0.8),
         Event("both links silent for 5 s", 0.400, outage(5), lasts=5, share=0.8),
-        Event("both links silent for 90 s", 0.400, outage(90), lasts=90, share=0.8),
+        Event("both links silent for 90 s", 0.300, outage(90), lasts=90, share=0.8),
         Event("MTU 1280 with the switch, ICMP", 0.400, path_mtu("on")),
         Event("MTU 1280 with the switch, no ICMP", 0.400, path_mtu("off")),
         Event("0.05 % corruption and a switch", 0.400, corruption, watch=8, lasts=5, before=CORRUPT),
