@@ -96,6 +96,27 @@ struct FailingPathScenarios {
         #expect(server <= 3 * report.trace.bytesReceived(by: "server", from: RoamingScene.cellular.ip))
     }
 
+    /// RFC 9000 §9.3.2: the server could not prove the path and goes back; a client that went on answering over it would
+    /// draw the server there again and again.
+    @Test(arguments: Flow.allCases)
+    func isLeftAgainWhenOnlyTheClientHadProvenIt(flow: Flow) {
+        play(
+            Scenario("\(flow), to a network that has gone deaf since it was validated") { stage in
+                let receiver = BulkReceiver(2_000_000)
+                let (client, server) = flow.applications(2_000_000, receiver)
+                // The answer to the server's challenge is lost, and what the server sends from then on.
+                let scene = try RoamingScene(stage, client: client, server: server, QUICOptions.steady)
+                stage.network.change(scene.cellularLink, .outbound) { $0.lostOrdinals = [1] }
+                scene.add(RoamingScene.cellular, at: .milliseconds(50))
+                stage.at(.milliseconds(140)) { [link = scene.cellularLink] in $0.set(.blackhole, of: link, .inbound) }
+                scene.activate(RoamingScene.cellular, at: .milliseconds(150))
+                stage.completes(within: .milliseconds(8_000))
+                stage.expect("the client is back") {
+                    scene.pair.client.connection?.networkPaths.first?.path.local == RoamingScene.wifi
+                }
+            })
+    }
+
     /// RFC 9000 §14: what one path carries says nothing of another.
     @Test(arguments: Flow.allCases)
     func carriesSmallerDatagramsThanTheOneBefore(flow: Flow) {

@@ -37,14 +37,27 @@ extension Connection {
         return path
     }
 
-    /// RFC 9000 §9.3: the highest-numbered non-probing packet says where the peer is.
+    /// RFC 9000 §9.3: the highest-numbered non-probing packet says where the peer is, or where it believes this end to be.
     func nonProbingPacketReceived(_ packetNumber: UInt64, on path: NetworkPath?, at now: Instant) {
         guard highestNonProbingPacket.map({ packetNumber > $0 }) ?? true else { return }
         highestNonProbingPacket = packetNumber
         // A path can be forgotten by a frame of the packet that came in on it.
-        guard role == .server, progress == .confirmed, let path, path !== activePath, paths[path.id] === path else {
-            return
+        guard progress == .confirmed, let path, path !== activePath, paths[path.id] === path else { return }
+        switch role {
+        case .client: doubtActivePath(at: now)
+        case .server: follow(path, at: now)
         }
+    }
+
+    /// A server that owes an answer on the active path and sends elsewhere could not reach this end there, most likely, and
+    /// has gone back (RFC 9000 §9.3.2). The proof of the active path is not worth much then, however it came about: without
+    /// a new one the client would draw the server back there with each answer, for ever.
+    private func doubtActivePath(at now: Instant) {
+        guard let since = activePath.awaitingSince, now - since > probeTimeout else { return }
+        beginValidation(of: activePath, at: now)
+    }
+
+    private func follow(_ path: NetworkPath, at now: Instant) {
         // RFC 9000 §9.6.2: at the preferred address the server sends once it has validated the path.
         if path.remote == activePath.remote, !path.validator.isValidated {
             pathToFollow = path
