@@ -31,7 +31,7 @@ let strict: [SwiftSetting] =
     ] + instrumentation
 
 /// Swift's dynamic exclusivity checks, of every access to a property of a class, are an eighth of what a packet costs.
-/// Rooms of the protocol, which every packet passes, do without them in release builds. They stay on in debug builds, in
+/// Rooms that every packet passes do without them in release builds. They stay on in debug builds, in
 /// which every test runs, and under fuzzing; and in packages that use the libraries, where SwiftPM refuses such flags.
 let perPacket: [SwiftSetting] =
     isFuzzing || isDependency
@@ -87,14 +87,14 @@ let package = Package(
         room("HTTP3", ["Primitives", "QUIC", deque], perPacket),
         room("Tunnel", ["Primitives", "QUIC", "HTTP3", deque], perPacket),
         room("Simulator", ["Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", deque, heap]),
-        room("EventLoop", ["Primitives", "CEvent", "CSockets"]),
+        room("EventLoop", ["Primitives", "CEvent", "CSockets"], perPacket),
         room("Keeper", ["Primitives", "EventLoop", "CSockets"]),
         room(
             "Driver",
             [
                 "Primitives", "Cryptography", "TLS", "QUIC", "HTTP3", "Tunnel", "EventLoop", "Keeper", "Telemetry",
                 deque, logging,
-            ]),
+            ], perPacket),
         room("Configuration", ["Primitives", "Cryptography"]),
         room("Telemetry", ["Primitives", "QUIC", logging]),
         room(

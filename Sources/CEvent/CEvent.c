@@ -14,7 +14,8 @@ struct event_base *gw_base_new(void) {
     event_set_log_callback(ignore_message);
     struct event_config *configuration = event_config_new();
     if (!configuration) return NULL;
-    event_config_set_flag(configuration, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+    // Precise timers of libevent's would cost a timerfd_settime at each wait.
+    event_config_set_flag(configuration, EVENT_BASE_FLAG_NOLOCK);
     struct event_base *base = event_base_new_with_config(configuration);
     event_config_free(configuration);
     return base;
@@ -32,6 +33,7 @@ struct event *gw_event_new(struct event_base *base, int fd, int kind, gw_event_c
     short flags = 0;
     switch (kind) {
     case GW_READ: flags = EV_READ | EV_CLOSED | EV_PERSIST; break;
+    case GW_READ_EDGE: flags = EV_READ | EV_ET | EV_PERSIST; break;
     case GW_WRITE: flags = EV_WRITE | EV_PERSIST; break;
     case GW_WRITE_EDGE: flags = EV_WRITE | EV_ET | EV_PERSIST; break;
     case GW_SIGNAL: flags = EV_SIGNAL | EV_PERSIST; break;
@@ -44,9 +46,9 @@ int gw_event_is_closed(short what) { return (what & EV_CLOSED) != 0; }
 void gw_event_free(struct event *event) { event_free(event); }
 int gw_event_add(struct event *event) { return event_add(event, NULL); }
 
-int gw_event_add_after(struct event *event, int64_t microseconds) {
-    struct timeval wait = {.tv_sec = microseconds / 1000000, .tv_usec = microseconds % 1000000};
-    return event_add(event, &wait);
+int gw_event_add_next(struct event *event) {
+    struct timeval none = {0};
+    return event_add(event, &none);
 }
 
 void gw_event_remove(struct event *event) { event_del(event); }

@@ -48,7 +48,8 @@ public struct UsersFile: Hashable, Sendable {
     /// can choose a token for the hash it has. The hashes themselves are compared in constant time.
     public func user(for token: Token) -> User? { user(with: token.hash) }
 
-    private func user(with hash: TokenHash) -> User? {
+    /// The user whose token has that hash.
+    public func user(with hash: TokenHash) -> User? {
         for position in positions[UsersFile.bucket(hash)] ?? [] where users[position].token == hash {
             return users[position]
         }

@@ -182,7 +182,8 @@ extension ApplicationPassage: SidePassage {
     private func flush() {
         guard let side else { return }
         while !outbound.isEmpty {
-            switch side.stream.write(outbound.span) {
+            let next = outbound
+            switch side.stream.write(next.span) {
             case .bytes(let count): outbound.removeFirst(count)
             case .wouldBlock: return
             case .failed: return streamBroken()

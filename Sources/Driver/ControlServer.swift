@@ -122,6 +122,7 @@ public final class ControlRequest: ByteStreamHandler {
     public func streamBroken(_ stream: ByteStream) { end() }
 
     private func writeReply() {
+        let reply = reply
         while written < reply.count {
             switch stream.write(reply.span.extracting(written..<reply.count)) {
             case .bytes(let count): written += count

@@ -171,7 +171,8 @@ extension OriginPassage {
     /// Writes what the new origin gets first, then has the mover go on.
     func flush() {
         while !outbound.isEmpty, let side {
-            switch side.stream.write(outbound.span) {
+            let next = outbound
+            switch side.stream.write(next.span) {
             case .bytes(let count): outbound.removeFirst(count)
             case .wouldBlock: return
             case .failed: return streamBroken()

@@ -9,6 +9,8 @@ public struct ResumableTunnels {
     private var names: [TunnelID: ResumptionID] = [:]
     /// Tunnels whose TCP is closed.
     private var closing: Set<TunnelID> = []
+    /// Those of them that the relay did not have as resumable ones when they were added.
+    private var unknown: [TunnelID] = []
 
     /// No tunnels yet.
     public init(of relay: TunnelRelay) { self.relay = relay }
@@ -24,7 +26,12 @@ public struct ResumableTunnels {
     /// A tunnel was granted a name, or was resumed.
     public mutating func insert(_ id: TunnelID, _ name: ResumptionID, _ stage: Stage = .open) {
         names[id] = name
-        if stage == .closing { closing.insert(id) }
+        if stage == .closing { close(id) }
+    }
+
+    private mutating func close(_ id: TunnelID) {
+        closing.insert(id)
+        if relay.resumption(of: id) == nil { unknown.append(id) }
     }
 
     /// Whether a tunnel has a name but no TCP any more.
@@ -33,7 +40,7 @@ public struct ResumableTunnels {
     /// TCP is about to end in order: `protection` notes what is owed.
     public mutating func willClose(_ id: TunnelID, _ protection: TunnelProtection?) {
         guard let name = names[id] else { return }
-        closing.insert(id)
+        close(id)
         guard let ring = relay.ring(of: id), let delivered = relay.delivered(of: id) else { return }
         protection?.willClose(name, readEnd: ring.end, written: delivered)
     }
@@ -46,8 +53,18 @@ public struct ResumableTunnels {
     }
 
     /// Removes tunnels to which nothing is owed any more; their names.
+    ///
+    /// Looks only at those that the relay has forgotten since the last call: many may be closing at a time.
     public mutating func removeSettled() -> [ResumptionID] {
-        closing.filter { relay.resumption(of: $0) == nil }.compactMap { remove($0) }
+        var gone = relay.takeForgotten()
+        if !unknown.isEmpty {
+            gone += unknown
+            unknown = []
+        }
+        guard !gone.isEmpty else { return [] }
+        return gone.compactMap { id in
+            closing.contains(id) && relay.resumption(of: id) == nil ? remove(id) : nil
+        }
     }
 
     /// Removes all of them; their names.

@@ -23,6 +23,8 @@ final class GatewaySession: ConnectionApplication {
     private var resumable: ResumableTunnels
     /// Whether the gateway was draining when the connection came.
     private let isResumptionOnly: Bool
+    /// The token of the latest request that proved who asks, and its hash: most requests of a connection carry the same.
+    private var proven: (text: String, hash: TokenHash)?
     /// The user whose connection this is: the first who authenticated on it.
     private(set) var user: String?
 
@@ -85,8 +87,8 @@ final class GatewaySession: ConnectionApplication {
 
     private func authenticate(_ id: TunnelID, _ credentials: Credentials, at now: Instant) {
         let mayTry = worker.limiter.mayTry(peer.ip, at: now)
-        guard mayTry, case .bearer(let text) = credentials, let token = Token(text),
-            let known = worker.state.policy.users.user(for: token)
+        guard mayTry, case .bearer(let text) = credentials, let hash = hash(of: text),
+            let known = worker.state.policy.users.user(with: hash)
         else {
             // What was not looked at is no failure: a source that goes on asking would never get in again.
             if mayTry { worker.limiter.failed(peer.ip, at: now) }
@@ -96,6 +98,7 @@ final class GatewaySession: ConnectionApplication {
             return
         }
         worker.limiter.succeeded(peer.ip)
+        proven = (text, hash)
         guard admit(known.name) else {
             worker.counters.tunnelsRefused += 1
             server.connectFailed(id, .connectionLimitReached)
@@ -103,6 +106,11 @@ final class GatewaySession: ConnectionApplication {
         }
         owners[id] = known.name
         server.authenticationSucceeded(for: id)
+    }
+
+    private func hash(of text: String) -> TokenHash? {
+        if let proven, proven.text == text { return proven.hash }
+        return Token(text)?.hash
     }
 
     /// Counts the connection as the user's, once.

@@ -38,6 +38,8 @@ public final class TunnelRelay {
     private var nextID: UInt64 = 0
     /// Tunnels that have left the connection, until the driver takes them.
     var heldTunnels: [TunnelID: HeldTunnel] = [:]
+    /// Resumable tunnels that were forgotten since the driver last asked.
+    private var forgotten: [TunnelID] = []
     /// Tunnels that this end, a client, has reset on streams whose reset the gateway has perhaps not heard of.
     var resets: [(stream: StreamID, id: TunnelID, held: HeldTunnel)] = []
     /// How many of them there may be before those that are of no interest any more are looked for.
@@ -78,6 +80,14 @@ extension TunnelRelay {
         giveRoomBack(of: session)
         sessions[session.id] = nil
         if let stream = session.stream { byStream[stream] = nil }
+        if session.attachment != nil { forgotten.append(session.id) }
+    }
+
+    /// The resumable tunnels that are gone since the last call, to be made after each drain of actions.
+    public func takeForgotten() -> [TunnelID] {
+        guard !forgotten.isEmpty else { return [] }
+        defer { forgotten.removeAll(keepingCapacity: true) }
+        return forgotten
     }
 
     func session(_ id: TunnelID) -> TunnelSession? { sessions[id] }

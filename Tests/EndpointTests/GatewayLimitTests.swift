@@ -56,6 +56,24 @@ struct GatewayLimitTests {
         other.stop()
     }
 
+    @Test("a token that was right on the same connection is refused when its user is gone")
+    func removedUser() throws {
+        let bench = try Bench()
+        let echo = try bench.echo()
+        let first = Asker(echo.destination)
+        bench.links.open(first)
+        bench.links.start()
+        #expect(bench.run { first.isOpened })
+        var policy = bench.state.policy
+        for user in policy.users.users { try policy.users.remove(user.name) }
+        bench.state.replace(policy)
+        let second = Asker(echo.destination)
+        bench.links.open(second)
+        #expect(bench.run { second.failure != nil || second.isOpened })
+        #expect(second.failure == .unauthorized)
+        #expect(bench.gateway.counters.authenticationFailures == 1)
+    }
+
     @Test("buffers grow as far as their user's share goes, and that of all")
     func memory() throws {
         let bench = try Bench()

@@ -122,6 +122,23 @@ struct EventLoopTests {
         #expect(recorder.turns == Int(loop.turnCount))
     }
 
+    @Test("a deadline that moved later costs no turn when the former one comes")
+    func movedDeadline() throws {
+        let loop = try EventLoop()
+        let recorder = CallRecorder()
+        let mailbox = try Mailbox<Int>()
+        let reader = MailboxEvents(mailbox, on: loop, receiver: recorder)
+        defer { reader.cancel() }
+        let timer = loop.addTimer(recorder)
+        loop.arm(timer, at: loop.now + .milliseconds(20))
+        recorder.onMessage = { _ in loop.arm(timer, at: loop.now + .milliseconds(60)) }
+        recorder.onFire = { _ in loop.stop() }
+        mailbox.post(1)
+        loop.run()
+        #expect(recorder.fired == [timer])
+        #expect(loop.turnCount == 2)
+    }
+
     @Test("a regular file, which the system cannot wait for, counts as ready")
     func regularFile() throws {
         let loop = try EventLoop()

@@ -127,6 +127,22 @@ struct LinkSocketTests {
         #expect(loop.turnCount - turns < 10)
     }
 
+    @Test("an error that a send meets first is told all the same")
+    func refusedSend() throws {
+        let loop = try EventLoop()
+        let recorder = try ErrorRecorder()
+        let vacant = try BoundDatagramSocket(loopback())
+        vacant.close()
+        let socket = try UDPSocket(loopback(), on: loop, handler: recorder)
+        defer { socket.close() }
+        socket.reportsNetworkErrors = true
+        let bytes = pattern(100)
+        let outcomes = (0..<2).map { _ in socket.send(bytes.span, segmentSize: 100, to: vacant.localAddress) }
+        #expect(outcomes.first == .sent && outcomes.last != .sent)
+        #expect(loop.run { !recorder.errors.isEmpty })
+        #expect(recorder.errors.first?.code == ECONNREFUSED)
+    }
+
     @Test("errors that are not reported fail neither sends nor receives")
     func ignored() throws {
         let loop = try EventLoop()

@@ -112,6 +112,27 @@ struct QPACKTests {
         #expect(FieldSectionEncoder.encode([Field("zz", "z", .neverIndexed)]).dropFirst(2).first == 0x32)
     }
 
+    @Test("RFC 9204 §4.5.4: the value of a secret is not compressed")
+    func plainSecrets() {
+        #expect(
+            FieldSectionEncoder.encode([Field("authorization", "aaaaaaaa", .neverIndexed)])
+                == hex("0000 7f45 08 6161616161616161"))
+    }
+
+    @Test("fields that begin as the ones before them are encoded as they would be alone")
+    func repeating() {
+        var encoder = RepeatingFieldEncoder()
+        let status = Field(":status", "200")
+        let secrets = ["one", "two"].map { Field("tunnel-resumption", $0, .neverIndexed) }
+        let sections = [
+            [status, secrets[0]], [status, secrets[1]], [status], [], [secrets[0], status],
+            [Field(":status", "404"), secrets[0], status], [status, secrets[0], secrets[1]],
+        ]
+        for fields in sections + sections.reversed() {
+            #expect(encoder.encode(fields) == FieldSectionEncoder.encode(fields))
+        }
+    }
+
     @Test("what is encoded decodes to the same, for any fields")
     func roundTrip() throws {
         var generator = SeededGenerator(seed: 9204)

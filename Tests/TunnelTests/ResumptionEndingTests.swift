@@ -32,6 +32,22 @@ struct ResumptionEndingTests {
         #expect(bench.pair.client.http.openRequestCount == 0 && bench.pair.server.http.openRequestCount == 0)
     }
 
+    @Test("a resumable tunnel to which nothing is owed any more is told once, and no other")
+    func forgottenIsTold() throws {
+        let bench = try ResumptionBench()
+        let (id, app, origin) = try bench.open()
+        #expect(bench.pair.client.relay.takeForgotten().isEmpty)
+        origin.sendsFin = true
+        app.sendsFin = true
+        bench.pair.run()
+        #expect(bench.pair.client.relay.takeForgotten() == [id])
+        #expect(bench.pair.client.relay.takeForgotten().isEmpty)
+        #expect(bench.pair.server.relay.takeForgotten().count == 1)
+        _ = bench.pair.client.open(to: buildServer)
+        bench.pair.run()
+        #expect(bench.pair.client.relay.takeForgotten().isEmpty)
+    }
+
     @Test("a client resumes once more when its last report was perhaps lost, and the gateway may have forgotten")
     func lastReportLost() throws {
         for gatewayHears in [true, false] {

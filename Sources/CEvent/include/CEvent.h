@@ -15,9 +15,9 @@ struct evdns_request;
 typedef void (*gw_event_callback)(int fd, short what, void *context);
 
 /// What an event waits for; `fd` is the signal's number for GW_SIGNAL and -1 for timers.
-enum { GW_TIMER = 0, GW_READ = 1, GW_WRITE = 2, GW_WRITE_EDGE = 3, GW_SIGNAL = 4 };
+enum { GW_TIMER = 0, GW_READ = 1, GW_WRITE = 2, GW_WRITE_EDGE = 3, GW_SIGNAL = 4, GW_READ_EDGE = 5 };
 
-/// A base for one thread: without locks, with timers that are not rounded to milliseconds.
+/// A base for one thread: without locks, with timers that are rounded up to milliseconds.
 struct event_base *gw_base_new(void);
 /// The events must have been freed.
 void gw_base_free(struct event_base *base);
@@ -31,8 +31,8 @@ int gw_event_is_closed(short what);
 void gw_event_free(struct event *event);
 /// Waits from now on. Negative when the system cannot wait for the descriptor.
 int gw_event_add(struct event *event);
-/// Fires once after so many microseconds.
-int gw_event_add_after(struct event *event, int64_t microseconds);
+/// Fires once after the next look at what is ready, which does not wait.
+int gw_event_add_next(struct event *event);
 void gw_event_remove(struct event *event);
 /// Puts the event behind those that are ready now.
 void gw_event_activate(struct event *event);

@@ -52,6 +52,10 @@ void gw_ignore_broken_pipes(void);
 /// Names the calling thread (15 bytes count) and leaves all signals to the other threads.
 void gw_begin_thread(const char *name);
 
+/// A descriptor that becomes readable at the time of the monotonic clock that it is set to, and stays so until it is set anew.
+int gw_alarm_open(void);
+int gw_alarm_set(int fd, int64_t nanoseconds);
+
 /// A descriptor that becomes readable when another thread signals it.
 int gw_notifier_open(void);
 int gw_notifier_signal(int fd);

@@ -133,6 +133,8 @@ public final class UDPSocket: FileDescriptorHandler {
         let limit = lastEntryWasLarge ? 1 : batch.capacity
         let result = unsafe gw_udp_receive(bound.descriptor, batch.storage, Int32(limit))  // the batch's own memory
         guard result >= 0 else {
+            // What the network reports fails one call, here or of a send, and wakes the loop until it is taken.
+            takeNetworkErrors()
             if -result == EAGAIN || -result == ENOMEM { return .drained }
             // ECONNREFUSED and its like tell of an earlier datagram: no reason to stop reading (RFC 9000 §14.2.1).
             statistics.networkErrors &+= 1
@@ -153,10 +155,7 @@ public final class UDPSocket: FileDescriptorHandler {
     }
 
     /// Reads, for the loop.
-    public func descriptorReadable() {
-        takeNetworkErrors()
-        handler?.socketReadable(self)
-    }
+    public func descriptorReadable() { handler?.socketReadable(self) }
 
     /// Writes what was blocked, for the loop.
     public func descriptorWritable() {

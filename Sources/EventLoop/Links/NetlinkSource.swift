@@ -145,7 +145,9 @@ final class NetlinkSource: LinkSource, FileDescriptorHandler {
                 unsafe gw_netlink_receive(descriptor, $0.baseAddress, $0.count)
             }
             switch result {
-            case 0...: take(buffer.span.extracting(0..<min(Int(result), buffer.count)))
+            case 0...:
+                let received = buffer
+                take(received.span.extracting(0..<min(Int(result), received.count)))
             case -Int(EAGAIN): guard beginListing() else { return }
             // Messages were lost.
             default: want(.everything)

@@ -27,9 +27,11 @@ public protocol SuspensionHandler: AnyObject {
 ///
 ///     wait ─► read the clock ─► ready descriptors, messages ─► due timers ─► turn handlers
 ///       ▲                                                                          ▼
-///       └─────── arm the next timer ◄─── register what descriptors are watched for ┘
+///       └──────── set the alarm ◄─── register what descriptors are watched for ────┘
 ///
-/// The timers of the whole loop stand in one heap behind a single timer of libevent.
+/// The timers of the whole loop stand in one heap behind a single descriptor of the system's, the alarm. It is set only when
+/// there is a deadline sooner than what it is set to: most deadlines are moved later again and again and never come, and an
+/// alarm that rings too soon is cheaper than a system call in each turn.
 @safe
 public final class EventLoop {
     /// The time of this turn: the clock is read once per wake-up, and again where datagrams come in.
@@ -55,35 +57,39 @@ public final class EventLoop {
     private var registrations: [FileDescriptorEvents] = []
 
     // Set once in init, when there is a `self` to hand to libevent.
-    private var wakeTimer: OpaquePointer?
+    private var alarmEvent: OpaquePointer?
+    private var nextTurn: OpaquePointer?
     private var turnEnd: OpaquePointer?
-    /// When `wakeTimer` will fire. It may be earlier than needed: moving deadlines later costs nothing until then.
-    private var armedFor: Instant?
+    private let alarm: Int32
+    /// When the alarm will ring: never later than the first deadline.
+    private var alarmTime: Instant?
     private(set) var isInTurn = false
     private var isStopping = false
     private var wantsTurnSoon = false
-
-    /// The longest wait that is asked of libevent; a later deadline is reached by waking up in between.
-    private static let longestWait = Interval.seconds(3600)
 
     /// Creates a loop for the calling thread.
     public init() throws(SystemError) {
         gw_ignore_broken_pipes()
         guard let base = unsafe gw_base_new() else { throw SystemError(.createEventLoop, code: ENOMEM) }
         unsafe self.base = base
+        alarm = gw_alarm_open()
         now = Clock.monotonic()
-        // Unretained: both events are freed in deinit, before the loop is gone.
+        _ = try check(alarm, .createEventLoop)
+        // Unretained: the events are freed in deinit, before the loop is gone.
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        unsafe wakeTimer = gw_event_new(base, -1, Int32(GW_TIMER), wakeTimerFired, context)
+        unsafe alarmEvent = gw_event_new(base, alarm, Int32(GW_READ_EDGE), alarmRang, context)
+        unsafe nextTurn = gw_event_new(base, -1, Int32(GW_TIMER), nextTurnReached, context)
         unsafe turnEnd = gw_event_new(base, -1, Int32(GW_TIMER), turnEndReached, context)
-        guard unsafe wakeTimer != nil, unsafe turnEnd != nil else {
-            throw SystemError(.createEventLoop, code: ENOMEM)
-        }
+        guard let alarmEvent = unsafe alarmEvent, unsafe nextTurn != nil, unsafe turnEnd != nil,
+            unsafe gw_event_add(alarmEvent) == 0
+        else { throw SystemError(.createEventLoop, code: ENOMEM) }
     }
 
     deinit {
-        if let wakeTimer = unsafe wakeTimer { unsafe gw_event_free(wakeTimer) }
+        if let alarmEvent = unsafe alarmEvent { unsafe gw_event_free(alarmEvent) }
+        if let nextTurn = unsafe nextTurn { unsafe gw_event_free(nextTurn) }
         if let turnEnd = unsafe turnEnd { unsafe gw_event_free(turnEnd) }
+        if alarm >= 0 { gw_close(alarm) }
         unsafe gw_base_free(base)
     }
 
@@ -91,7 +97,7 @@ public final class EventLoop {
     public func run() {
         now = Clock.monotonic()
         if !isStopping {
-            armWakeTimer()
+            prepareWait()
             unsafe gw_base_run(base)
         }
         isStopping = false
@@ -170,8 +176,10 @@ public final class EventLoop {
         unsafe gw_event_activate(turnEnd)
     }
 
-    fileprivate func wakeTimerDone() {
-        armedFor = nil
+    fileprivate func rang() {
+        alarmTime = nil
+        // What it was set for may have moved: then it is set anew, and nothing else.
+        if !isInTurn, let deadline = timers.nextDeadline, deadline > Clock.monotonic() { return prepareWait() }
         enterTurn()
     }
 
@@ -193,19 +201,19 @@ public final class EventLoop {
         if isStopping {
             unsafe gw_base_stop(base)
         } else {
-            armWakeTimer()
+            prepareWait()
         }
     }
 
-    private func armWakeTimer() {
-        let wanted = wantsTurnSoon || alwaysReady.contains { !$0.interest.isEmpty } ? now : timers.nextDeadline
-        guard let wanted, armedFor.map({ wanted < $0 }) ?? true else { return }
-        let wait = min(max(wanted - now, .zero), Self.longestWait)
-        // Rounded up, so as not to wake before the deadline.
-        let microseconds = (wait.nanoseconds + 999) / 1000
-        // Inside of a turn libevent counts from the time at which the wait ended, as `now` does.
-        if let wakeTimer = unsafe wakeTimer { unsafe gw_event_add_after(wakeTimer, microseconds) }
-        armedFor = now + wait
+    private func prepareWait() {
+        let deadline = wantsTurnSoon || alwaysReady.contains { !$0.interest.isEmpty } ? now : timers.nextDeadline
+        guard let deadline else { return }
+        if deadline <= now {
+            if let nextTurn = unsafe nextTurn { unsafe gw_event_add_next(nextTurn) }
+        } else if alarmTime.map({ deadline < $0 }) ?? true {
+            gw_alarm_set(alarm, deadline.nanoseconds)
+            alarmTime = deadline
+        }
     }
 
     // MARK: Descriptors
@@ -232,10 +240,16 @@ extension EventLoop: Sendable {}
 // C callbacks are functions at file scope: a closure written where an actor is implied would check for that actor's
 // thread and trap on every other.
 
-private func wakeTimerFired(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+private func alarmRang(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
     guard let context = unsafe context else { return }
     // The loop is alive: its deinit frees the event.
-    unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue().wakeTimerDone()
+    unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue().rang()
+}
+
+private func nextTurnReached(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    // The loop is alive: its deinit frees the event.
+    unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue().enterTurn()
 }
 
 private func turnEndReached(_: Int32, _: Int16, _ context: UnsafeMutableRawPointer?) {

@@ -41,7 +41,7 @@ extension HTTP3Connection {
     /// Sends a response, interim or final.
     public func respond(_ head: ResponseHead, on id: StreamID, _ fin: Fin = .more) {
         guard let request = requests[id], request.sending == .open else { return }
-        connection.write(HeadersFrame(head.allFields).bytes.span, to: id)
+        connection.write(FrameType.headers.frame(responseFields.encode(head.allFields)).span, to: id)
         if fin == .end { finish(id) }
     }
 

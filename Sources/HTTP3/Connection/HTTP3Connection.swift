@@ -60,6 +60,8 @@ public final class HTTP3Connection {
     var receivedRequest: (section: [UInt8], head: RequestHead)?
     /// The latest request that was sent, and its HEADERS frame.
     var sentRequest: (head: RequestHead, frame: HeadersFrame)?
+    /// Encodes the fields of responses, most of which begin alike.
+    var responseFields = RepeatingFieldEncoder()
 
     /// The peer's settings; nil before they arrive.
     public internal(set) var peerSettings: Settings?

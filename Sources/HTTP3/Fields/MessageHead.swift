@@ -141,13 +141,17 @@ public struct ResponseHead: Hashable, Sendable {
     }
 }
 
-/// Separates pseudo-header fields from the others.
-enum PseudoFields {
+/// The pseudo-header fields of a message: so few that they are looked through.
+struct PseudoFields {
+    private var values: [(name: String, value: String)] = []
+
+    subscript(name: String) -> String? { values.first { $0.name == name }?.value }
+
     /// RFC 9114 §4.3: pseudo-header fields are defined ones, each once, before all others; the rest are valid fields.
     static func split(
         _ lines: [FieldLine], allowed: [String], in message: FieldValidation.Message
-    ) throws(MalformedMessage) -> (pseudo: [String: String], fields: FieldSection) {
-        var pseudo: [String: String] = [:]
+    ) throws(MalformedMessage) -> (pseudo: PseudoFields, fields: FieldSection) {
+        var pseudo = PseudoFields()
         var fields = FieldSection()
         for line in lines {
             guard line.name.first == UInt8(ascii: ":") else {
@@ -158,8 +162,8 @@ enum PseudoFields {
             guard allowed.contains(name) else { throw MalformedMessage("an unknown pseudo-header field") }
             guard fields.fields.isEmpty else { throw MalformedMessage("\(name) after other fields") }
             guard FieldValidation.isValue(line.value) else { throw MalformedMessage("an invalid value of \(name)") }
-            let value = String(decoding: line.value, as: UTF8.self)
-            guard pseudo.updateValue(value, forKey: name) == nil else { throw MalformedMessage("\(name) twice") }
+            guard pseudo[name] == nil else { throw MalformedMessage("\(name) twice") }
+            pseudo.values.append((name, String(decoding: line.value, as: UTF8.self)))
         }
         return (pseudo, fields)
     }

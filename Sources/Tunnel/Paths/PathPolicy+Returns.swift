@@ -7,8 +7,9 @@ extension PathPolicy {
 
     /// Challenges the standbys now and then while traffic flows, so that one that is known to work still does.
     mutating func revalidate(at now: Instant) {
-        guard isBusy(at: now), health == .healthy else { return }
-        for index in candidates.indices where index != activeIndex {
+        guard candidates.count > 1, isBusy(at: now), health == .healthy else { return }
+        let active = activeIndex
+        for index in candidates.indices where index != active {
             guard let due = revalidationDue(candidates[index]), now >= due else { continue }
             probe(index, at: now)
         }
@@ -29,9 +30,10 @@ extension PathPolicy {
     }
 
     var revalidationDeadline: Instant? {
-        guard tunnels > 0, health == .healthy, let lastTraffic else { return nil }
-        let due = candidates.indices.lazy.filter { $0 != activeIndex }
-            .compactMap { revalidationDue(candidates[$0]) }.min()
+        guard candidates.count > 1, tunnels > 0, health == .healthy, let lastTraffic else { return nil }
+        let active = activeIndex
+        var due: Instant?
+        for index in candidates.indices where index != active { due = due.sooner(revalidationDue(candidates[index])) }
         // Later than that the connection is idle.
         return due.flatMap { $0 <= lastTraffic + PathTimings.trafficGap ? $0 : nil }
     }
@@ -40,10 +42,14 @@ extension PathPolicy {
 
     /// The path to go back to, once it has proven itself.
     private var better: Int? {
-        guard tunnels > 0, health == .healthy, pinned == nil, let active = activeIndex else { return nil }
-        let rank = candidates[active].rank
-        return candidates.indices.filter { candidates[$0].isValidated && candidates[$0].rank < rank }
-            .min { candidates[$0].rank < candidates[$1].rank }
+        guard candidates.count > 1, tunnels > 0, health == .healthy, pinned == nil, let active = activeIndex else {
+            return nil
+        }
+        var best = active
+        for index in candidates.indices where candidates[index].isValidated {
+            if candidates[index].rank < candidates[best].rank { best = index }
+        }
+        return best == active ? nil : best
     }
 
     mutating func considerReturn(at now: Instant) {

@@ -98,21 +98,26 @@ public struct PathPolicy: Equatable {
     public mutating func nextAction() -> PathAction? { actions.popFirst() }
 
     /// When `deadlineReached` has something to do; nil when only an input can change anything.
-    public var nextDeadline: Instant? {
+    public private(set) var nextDeadline: Instant?
+
+    /// Since when no path answers; nil when one does, or is thought to.
+    public private(set) var outageSince: Instant?
+
+    /// The last handovers, the newest at the end.
+    public var handovers: [Handover] { log.handovers }
+
+    /// Every input ends here. The outputs are stored: who asks for them in each turn need not copy the policy for it.
+    private mutating func conclude() {
+        nextDeadline = deadline
+        outageSince = if case .outage(let outage) = health { outage.silentSince } else { nil }
+    }
+
+    private var deadline: Instant? {
         guard course != .disconnected else { return nil }
         // What nothing forces was looked at just now; what is blocked then waits for an input.
         let voluntary = (revalidationDeadline?.after(lastProceeded)).sooner(returnDeadline?.after(lastProceeded))
             .sooner(degradationDeadline?.after(lastProceeded))
         return healthDeadline.sooner(socketDeadline).sooner(voluntary)
-    }
-
-    /// The last handovers, the newest at the end.
-    public var handovers: [Handover] { log.handovers }
-
-    /// Since when no path answers; nil when one does, or is thought to.
-    public var outageSince: Instant? {
-        guard case .outage(let outage) = health else { return nil }
-        return outage.silentSince
     }
 
     // MARK: Inputs: the connection
@@ -156,6 +161,7 @@ public struct PathPolicy: Equatable {
         health = .healthy
         pinned = nil
         if let handover = log.abandoned() { actions.append(.handedOver(handover)) }
+        conclude()
     }
 
     /// How many tunnels are open: without any the connection may fall asleep.
@@ -239,6 +245,7 @@ public struct PathPolicy: Equatable {
         considerReturn(at: now)
         considerLeaving(at: now)
         lastProceeded = now
+        conclude()
     }
 
     // MARK: Parts
