@@ -25,31 +25,15 @@ extension HashAlgorithm {
     }
 
     /// HMAC (RFC 2104) of a message, written over the first `length` bytes of `output`.
-    ///
-    /// Made of two digests: libcrypto 3.0 looks up its HMAC by name for every code, which takes longer than the code itself, and a
-    /// handshake has dozens of them.
     func authenticate(_ message: Span<UInt8>, key: Span<UInt8>, into output: inout MutableSpan<UInt8>) {
+        var code = HMAC(self, key: key)
+        code.update(message)
+        code.finish(into: &output)
+    }
+
+    /// Writes the digest of a message over the first `length` bytes of `output`.
+    func digest(_ message: Span<UInt8>, into output: inout MutableSpan<UInt8>) {
         precondition(output.count >= length)
-        // RFC 2104 §3: a key longer than a block stands for its digest.
-        let isLong = key.count > blockLength
-        let key = SecretBytes(count: isLong ? length : key.count) { own in
-            if isLong { return digest(key, into: &own) }
-            for index in 0..<own.count { own[index] = key[index] }
-        }
-        // RFC 2104 §2: ipad and opad.
-        let inner = SecretBytes(count: length) { digest(padded(key, 0x36, message).span, into: &$0) }
-        digest(padded(key, 0x5c, inner.span).span, into: &output)
-    }
-
-    /// The key XORed with a block of `pad`, then the message.
-    private func padded(_ key: SecretBytes, _ pad: UInt8, _ message: Span<UInt8>) -> SecretBytes {
-        SecretBytes(count: blockLength + message.count) { text in
-            for index in 0..<blockLength { text[index] = pad ^ (index < key.count ? key.span[index] : 0) }
-            for index in 0..<message.count { text[blockLength + index] = message[index] }
-        }
-    }
-
-    private func digest(_ message: Span<UInt8>, into output: inout MutableSpan<UInt8>) {
         // Both pointers are valid for the call; the output has room for a whole digest.
         let done = unsafe output.withUnsafeMutableBufferPointer { output in
             unsafe message.withUnsafeBufferPointer { message in
@@ -60,7 +44,7 @@ extension HashAlgorithm {
     }
 
     /// Bytes that the hash takes in at once (FIPS 180-4 §1).
-    private var blockLength: Int {
+    var blockLength: Int {
         switch self {
         case .sha256: 64
         case .sha384: 128

@@ -16,17 +16,16 @@ public enum HKDF {
         return SecretBytes(count: length) { output in
             // RFC 5869 §2.3: T(n) = HMAC(secret, T(n-1) | info | n). The blocks are key material: they live in
             // SecretBytes, which wipe themselves.
-            var previous = SecretBytes([])
+            var previous: SecretBytes?
             var produced = 0
             var counter: UInt8 = 1
             while produced < length {
-                let input = SecretBytes(count: previous.count + info.count + 1) { input in
-                    for index in 0..<previous.count { input[index] = previous.span[index] }
-                    for index in 0..<info.count { input[previous.count + index] = info[index] }
-                    input[input.count - 1] = counter
-                }
                 let block = SecretBytes(count: hash.length) { block in
-                    hash.authenticate(input.span, key: secret.span, into: &block)
+                    var code = HMAC(hash, key: secret.span)
+                    if let previous { code.update(previous.span) }
+                    code.update(info)
+                    code.update(CollectionOfOne(counter).span)
+                    code.finish(into: &block)
                 }
                 let taken = min(hash.length, length - produced)
                 for index in 0..<taken { output[produced + index] = block.span[index] }

@@ -1,8 +1,8 @@
 internal import CSockets
 public import Primitives
 
-/// Gives the pages of the program back that only starts, handshakes and the opening of tunnels need, when these have been
-/// over for a while: most of the code that has run once, and the tables of libraries, are in memory for nothing then.
+/// Gives the pages of the program back that only starts, handshakes, the opening of tunnels and the end of connections need, when
+/// these have been over for a while: most of the code that has run once, and the tables of libraries, are in memory for nothing then.
 ///
 /// What a page holds comes back from its file, which the system goes on to cache, when it is used again.
 public final class ProgramPages: TimerHandler {

@@ -122,6 +122,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     func sessionEnded(_ session: GatewaySession) {
         guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
         counters.connectionsClosed += 1
+        pages.wereUsed()
     }
 
     var origins: GatewayOrigins {

@@ -285,9 +285,15 @@ extension GatewayLinks: GatewayLinkOwner {
         owner.linkFailedAtFirst(failures.dropFirst().reduce(first) { $1.orWorse($0) })
     }
 
-    func linkLost(_ link: GatewayLink) { tellGroup(of: link) { $0.connectionLost($1, at: $2) } }
+    func linkLost(_ link: GatewayLink) {
+        pages.wereUsed()
+        tellGroup(of: link) { $0.connectionLost($1, at: $2) }
+    }
 
-    func linkFellAsleep(_ link: GatewayLink) { tellGroup(of: link) { $0.fellAsleep($1, at: $2) } }
+    func linkFellAsleep(_ link: GatewayLink) {
+        pages.wereUsed()
+        tellGroup(of: link) { $0.fellAsleep($1, at: $2) }
+    }
 
     func link(_ link: GatewayLink, silentSince since: Instant?) {
         tellGroup(of: link) { group, name, now in

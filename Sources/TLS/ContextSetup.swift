@@ -93,6 +93,9 @@ internal import Cryptography
         unsafe godwit_ssl_ctx_prefer_own_ciphers_but_chacha(pointer)
     }
 
+    /// What the server trusts is for judging its clients: its own chain is sent as it was given.
+    func sendOwnChain() { unsafe godwit_ssl_ctx_send_own_chain(pointer) }
+
     func setTickets(_ configuration: TLSServerConfiguration) throws(TLSError) {
         let context = configuration.ticketContext
         var done = unsafe context.withUnsafeBufferPointer { context in

@@ -9,15 +9,33 @@ struct RecordLayer {
     private static let handshakeType: UInt8 = 22
     private static let applicationDataType: UInt8 = 23
 
-    private var sealer: PacketSealer?
+    private enum Protection {
+        case none
+        /// Keys are made for the first record: a server that knows its client's last secret gets no more messages.
+        case secret(CipherSuite, SecretBytes)
+        case keys(PacketSealer)
+    }
+
+    private var protection = Protection.none
     private var sequence: UInt64 = 0
 
     /// From here on records are sealed with the peer's traffic secret, and the sequence starts at 0 (RFC 8446 §5.3).
     mutating func changeKeys(suite: CipherSuite, secret: SecretBytes) {
-        let key = HKDF.expandLabel(suite.hash, secret: secret, label: "key", length: suite.keyLength)
-        let iv = HKDF.expandLabel(suite.hash, secret: secret, label: "iv", length: CipherSuite.nonceLength)
-        sealer = PacketSealer(suite: suite, key: key, iv: iv)
+        protection = .secret(suite, secret)
         sequence = 0
+    }
+
+    private mutating func sealer() -> PacketSealer? {
+        switch protection {
+        case .none: return nil
+        case .keys(let sealer): return sealer
+        case .secret(let suite, let secret):
+            let key = HKDF.expandLabel(suite.hash, secret: secret, label: "key", length: suite.keyLength)
+            let iv = HKDF.expandLabel(suite.hash, secret: secret, label: "iv", length: CipherSuite.nonceLength)
+            let sealer = PacketSealer(suite: suite, key: key, iv: iv)
+            protection = .keys(sealer)
+            return sealer
+        }
     }
 
     /// The records that carry a message.
@@ -33,7 +51,7 @@ struct RecordLayer {
     }
 
     private mutating func record(for content: ArraySlice<UInt8>) -> [UInt8] {
-        guard let sealer else { return Self.header(Self.handshakeType, length: content.count) + content }
+        guard let sealer = sealer() else { return Self.header(Self.handshakeType, length: content.count) + content }
         // RFC 8446 §5.2: content, its type, and the tag; the record's header is the additional data.
         let length = content.count + 1 + CipherSuite.tagLength
         var record = Self.header(Self.applicationDataType, length: length)

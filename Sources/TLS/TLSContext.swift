@@ -67,6 +67,7 @@ internal import Cryptography
         try unsafe setup.set(configuration.identity)
         try unsafe setup.set(configuration.clientVerification)
         unsafe setup.preferOwnSuites()
+        unsafe setup.sendOwnChain()
         try unsafe setup.setTickets(configuration)
         unsafe SSL_CTX_set_alpn_select_cb(pointer, applicationProtocolOffered, nil)
         unsafe SSL_CTX_set_client_hello_cb(pointer, clientHelloArrived, nil)

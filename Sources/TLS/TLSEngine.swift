@@ -12,7 +12,8 @@ internal import Cryptography
 /// what it writes is taken from its message callback before it becomes a record. Secrets come from its key log callback.
 @safe public final class TLSEngine {
     let context: TLSContext
-    let ssl: OpaquePointer
+    /// Nil once `releaseHandshake` was called.
+    private(set) var ssl: OpaquePointer?
     /// The content of this end's transport parameters extension; libssl reads it whenever it writes the extension.
     let localParameters: UnsafeMutableBufferPointer<UInt8>
     /// Whose certificate a client expects, part of what its tickets are bound to.
@@ -62,10 +63,25 @@ internal import Cryptography
     }
 
     deinit {
+        freeSSL()
+        unsafe localParameters.deallocate()
+    }
+
+    /// Gives back what only the handshake needed, two buffers of 16 KiB among it, when a server's is complete: its client has nothing
+    /// to say any more (RFC 9001 §6), and what comes all the same is refused as before. Does nothing on a client, which waits for tickets.
+    public func releaseHandshake() {
+        guard context.role == .server, isComplete else { return }
+        freeSSL()
+        records = RecordLayer()
+        peerParameters = nil
+    }
+
+    private func freeSSL() {
+        guard let ssl = unsafe ssl else { return }
         // Without it libssl would take the session for one that broke off, and not resume it.
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
-        unsafe localParameters.deallocate()
+        unsafe self.ssl = nil
     }
 
     /// Makes a client's first flight; does nothing on a server.
@@ -104,7 +120,8 @@ internal import Cryptography
         let output = outputs[nextOutputIndex]
         nextOutputIndex += 1
         if nextOutputIndex == outputs.count {
-            outputs.removeAll(keepingCapacity: true)
+            // What follows a handshake is rare.
+            outputs.removeAll(keepingCapacity: !isComplete)
             nextOutputIndex = 0
         }
         return output

@@ -1,5 +1,6 @@
 import CFaults
 import EventLoop
+import Glibc
 import Primitives
 import Testing
 
@@ -10,6 +11,21 @@ struct SendQueueTests {
         var space = queue.space()
         for (index, byte) in bytes.enumerated() { space[index] = byte }
         queue.append(byteCount: bytes.count, segmentSize: segmentSize, to: to, from: nil, ecn: .ect0)
+    }
+
+    @Test func memoryIsTakenAsItIsWrittenTo() {
+        var queue = SendQueue()
+        var space = queue.space()
+        space[0] = 1
+        let resident = unsafe space.withUnsafeMutableBufferPointer { bytes in
+            let pageSize = Int(getpagesize())
+            var pages = [UInt8](repeating: 0, count: SendQueue.capacity / pageSize)
+            // The space of an empty queue begins and ends with a page; the call writes a byte for each.
+            let outcome = unsafe mincore(bytes.baseAddress, SendQueue.capacity, &pages)
+            return outcome == 0 ? pages.count { $0 & 1 == 1 } : pages.count
+        }
+        // One page, or what the system takes for one.
+        #expect(resident > 0 && resident <= SendQueue.capacity / Int(getpagesize()) / 4)
     }
 
     @Test("entries for several receivers leave in order", arguments: Offloads.all)

@@ -1,6 +1,7 @@
 import Cryptography
-import TLS
 import Testing
+
+@testable import TLS
 
 struct HandshakeTests {
     @Test(
@@ -177,6 +178,19 @@ struct HandshakeTests {
                 "SERVER_TRAFFIC_SECRET_0",
             ]))
         #expect(handshake.server.keyLog.isEmpty)
+    }
+
+    @Test func aServerGivesBackWhatOnlyItsHandshakeNeeded() throws {
+        let identity = try Fixture.ed25519.get()
+        let handshake = try Handshake(client: Fixture.client(trusting: identity), server: Fixture.server(identity))
+        // Not before it is complete.
+        handshake.server.engine.releaseHandshake()
+        try handshake.run()
+        #expect(handshake.server.summary != nil && handshake.client.summary != nil)
+        for end in [handshake.server, handshake.client] { end.engine.releaseHandshake() }
+        #expect(unsafe handshake.server.engine.ssl == nil)
+        // A client waits for more tickets.
+        #expect(unsafe handshake.client.engine.ssl != nil)
     }
 
     @Test func anEngineGoesWithItsLastReference() throws {

@@ -156,6 +156,18 @@ struct MisbehaviourTests {
         }
     }
 
+    @Test func aServerThatHasGivenItsHandshakeBackRefusesWhatComesAllTheSame() throws {
+        for (level, kind) in [
+            (EncryptionLevel.oneRTT, TLSError.Kind.unexpectedMessage), (.handshake, .protocolViolation),
+        ] {
+            let handshake = try Handshake(client: Fixture.client(trusting: identity), server: Fixture.server(identity))
+            try handshake.run()
+            handshake.server.engine.releaseHandshake()
+            let finished = MessageEditing.message(20, [UInt8](repeating: 0, count: 32))
+            #expect(try Self.refusal(of: finished, at: level, by: handshake.server).kind == kind)
+        }
+    }
+
     @Test func bytesOfALevelThatIsNotInUseAreAProtocolViolation() throws {
         let failure = try Self.refusal(of: [11, 0, 0], at: .handshake, by: handshake.server)
         #expect(failure.kind == .protocolViolation)

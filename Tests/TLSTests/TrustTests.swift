@@ -95,6 +95,21 @@ struct TrustTests {
         }
     }
 
+    @Test func aServerSendsTheChainThatItWasGivenAndNoneOfItsClientsAuthorities() throws {
+        let root = try Identity.generate(Fixture.template(["root"], purpose: .authority), key: .ecdsaP256)
+        let middle = try Identity.generate(
+            Fixture.template(["middle"], purpose: .authority), key: .ecdsaP256, issuer: root)
+        let leaf = try Identity.generate(Fixture.template(["server.test"]), key: .ed25519, issuer: middle)
+        func failure(sending chain: [Certificate]) throws -> TLSError? {
+            let server = try Fixture.server(Identity(chain: chain, key: leaf.key)) {
+                $0.clientVerification = .requested(anchors: [middle.certificate])
+            }
+            return Self.failure(try Handshake(client: Self.client(.anchors([root.certificate])), server: server))
+        }
+        #expect(try failure(sending: leaf.chain) == nil)
+        #expect(try failure(sending: [leaf.certificate])?.kind == .unknownAuthority)
+    }
+
     @Test("a pin decides alone: over names, dates and authorities", arguments: [Fixture.ed25519, Fixture.ecdsa])
     func pin(identity: Result<Identity, CryptographyError>) throws {
         let identity = try identity.get()

@@ -89,6 +89,11 @@ static inline int godwit_ssl_ctx_add_intermediate(SSL_CTX *context, X509 *certif
     return SSL_CTX_add1_chain_cert(context, certificate) == 1;
 }
 
+/// Sends the chain that was given, and does not look for one among the trusted certificates with every handshake.
+static inline void godwit_ssl_ctx_send_own_chain(SSL_CTX *context) {
+    SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+}
+
 static inline int godwit_ssl_set_server_name(SSL *ssl, const char *name) {
     return SSL_set_tlsext_host_name(ssl, name) == 1;
 }

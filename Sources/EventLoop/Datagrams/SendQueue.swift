@@ -1,4 +1,5 @@
 internal import CSockets
+internal import Glibc
 public import Primitives
 
 /// Datagrams for several receivers that leave with as few system calls as possible, preallocated.
@@ -12,7 +13,7 @@ public struct SendQueue: ~Copyable {
     /// Most entries that a queue holds: what one system call takes.
     public static let maximumEntries = 64
 
-    /// Owned: freed in deinit.
+    /// Owned: unmapped in deinit.
     private let memory: UnsafeMutablePointer<UInt8>
     /// Owned: freed in deinit. Entries from `head` to `tail` are initialised.
     private let entries: UnsafeMutablePointer<gw_outgoing>
@@ -22,13 +23,15 @@ public struct SendQueue: ~Copyable {
 
     /// Allocates the queue.
     public init() {
-        unsafe memory = .allocate(capacity: Self.capacity)
-        unsafe memory.initialize(repeating: 0, count: Self.capacity)
+        // Zeroed by the system, page by page as they are written to: while little is sent, that is the first one.
+        let pages = unsafe mmap(nil, Self.capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { fatalError("no memory for datagrams") }
+        unsafe memory = pages.bindMemory(to: UInt8.self, capacity: Self.capacity)
         unsafe entries = .allocate(capacity: Self.maximumEntries)
     }
 
     deinit {
-        unsafe memory.deallocate()
+        unsafe munmap(memory, Self.capacity)
         unsafe entries.deallocate()
     }
 

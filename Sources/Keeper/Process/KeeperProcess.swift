@@ -47,6 +47,7 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
     private let arguments: [String]
     private weak var observer: (any KeeperObserver)?
     private let shelf: DescriptorShelf
+    private let pages: ProgramPages
     private var state = State.pausing
     private var schedule = RestartSchedule()
     private var timer: TimerHandle?
@@ -67,6 +68,7 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         self.loop = loop
         self.arguments = arguments
         self.observer = observer
+        pages = ProgramPages(on: loop)
         path = program ?? Self.ownPath
         self.program = try check(unsafe gw_program_open(path), .spawn, .path(path))  // the path is copied
         let passed = NotifySocket.passedDescriptors()
@@ -118,7 +120,8 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         case .ready: isReady(worker)
         case .serving:
             worker.servingSince = loop.now
-            if !hasServed { begunServing() }
+            pages.wereUsed()
+            if !hasServed { shelf.tellReady() }
             hasServed = true
         case .released:
             guard case .handingOver(let old, let new) = state, old === worker else { return }
@@ -127,11 +130,6 @@ public final class KeeperProcess: WorkerProcessHandler, SignalHandler, TimerHand
         case .protect, .release, .inherit, .inheritedAll, .letGo:
             for descriptor in descriptors { gw_close(descriptor) }
         }
-    }
-
-    private func begunServing() {
-        shelf.tellReady()
-        ProgramPages.release()
     }
 
     private func isReady(_ worker: WorkerProcess) {

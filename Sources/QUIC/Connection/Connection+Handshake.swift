@@ -153,6 +153,7 @@ extension Connection {
         // A client whose Finished does not reach the server has no connection yet.
         handshakeDeadline = nil
         oneRTTKeys.handshakeConfirmed()
+        tls.releaseHandshake()
         // RFC 9001 §4.9.2: Handshake keys go when the handshake is confirmed.
         discard(.handshake, at: now)
         activePath.validator.markValidated(at: now)

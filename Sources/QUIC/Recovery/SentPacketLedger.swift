@@ -9,8 +9,8 @@ struct SentPacketLedger {
     /// Packets that may be remembered at a time; when reached, no more packets may leave until older ones are settled.
     /// Bounds memory to about 50 MB for a peer that acknowledges nothing.
     static let maximumPackets = 1 << 18
-    /// Slots of the smallest ring, one word of the bit sets.
-    static let minimumSlots = 64
+    /// Slots of the smallest ring, which an idle connection keeps, and each level of a handshake has.
+    static let minimumSlots = 8
 
     /// What became of a packet number.
     enum State: Equatable, Sendable {
@@ -126,7 +126,7 @@ struct SentPacketLedger {
         var oldFrames = frames
         slots = Array(repeating: Record(), count: count)
         frames = Array(repeating: SentFrames(), count: count)
-        words = Array(repeating: Word(), count: count >> 6)
+        words = Array(repeating: Word(), count: max(1, count >> 6))
         for number in first..<next {
             let oldIndex = Int(truncatingIfNeeded: number) & oldMask
             let record = old[oldIndex]
@@ -159,6 +159,8 @@ struct SentPacketLedger {
         guard next > first else { return nil }
         var number = max(start, first)
         let last = min(end, next - 1)
+        // Slots that share a word.
+        let width = min(slots.count, 64)
         while number <= last {
             let index = slot(of: number)
             let rest = bits(words[index >> 6]) >> UInt64(index & 63)
@@ -166,7 +168,7 @@ struct SentPacketLedger {
                 number += UInt64(rest.trailingZeroBitCount)
                 return number <= last ? number : nil
             }
-            number += UInt64(64 - index & 63)
+            number += UInt64(width - index & (width - 1))
         }
         return nil
     }

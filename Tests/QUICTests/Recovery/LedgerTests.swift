@@ -32,6 +32,21 @@ struct RecoveryLedgerTests {
         #expect(ledger.state(of: .max) == .empty)
     }
 
+    @Test func findsUnsettledPacketsWhereASmallRingBeginsAnew() {
+        var ledger = SentPacketLedger()
+        let unsettled: Set<UInt64> = [13, 17, 20]
+        for number in UInt64(0)...20 {
+            ledger.append(packet(number), mark: .init())
+            if !unsettled.contains(number) { _ = ledger.acknowledge(number) }
+            ledger.advance(lostBefore: at(0))
+        }
+        #expect(ledger.first == 13 && ledger.span == SentPacketLedger.minimumSlots)
+        #expect(ledger.nextOutstanding(from: 0, through: .max) == 13)
+        #expect(ledger.nextOutstanding(from: 14, through: .max) == 17)
+        #expect(ledger.nextOutstanding(from: 18, through: .max) == 20)
+        #expect(ledger.nextOutstanding(from: 18, through: 19) == nil)
+    }
+
     @Test func numbersBetweenEntriesAreSkipped() {
         var ledger = SentPacketLedger()
         ledger.append(packet(5), mark: .init())
