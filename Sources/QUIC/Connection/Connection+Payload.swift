@@ -80,7 +80,7 @@ extension Connection {
             writeAckRequests(allowance, of: &packet, into: &writer, at: now)
             writeConnectionControl(of: &packet, into: &writer)
             streams.writeControlFrames(
-                into: &writer, recording: &packet.frames, at: now, roundTripTime: packet.path.books.rtt.toCover)
+                into: &writer, recording: &packet.frames, at: now, roundTripTime: packet.path.books.rtt.smoothed)
             writeDatagrams(of: &packet, into: &writer)
             streams.writeStreamFrames(into: &writer, recording: &packet.frames)
             if !packet.frames.isEmpty { packet.kind = .ackEliciting }

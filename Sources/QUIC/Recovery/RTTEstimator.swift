@@ -4,8 +4,6 @@ import Primitives
 struct RTTEstimator: Equatable, Sendable {
     /// The round-trip time assumed before the first sample (RFC 9002 §6.2.2: kInitialRtt).
     static let initialRTT = Interval.milliseconds(333)
-    /// Where the average is shorter than this, what it has above the minimum is taken for queues in the two machines.
-    static let longestQueueOfHosts = Interval.milliseconds(10)
     /// The resolution that timers are trusted with (RFC 9002 §6.1.2: kGranularity).
     static let granularity = Interval.milliseconds(1)
     /// The longest sample that is taken for a round trip. An answer that comes later was held up by a machine that slept or
@@ -68,15 +66,6 @@ struct RTTEstimator: Equatable, Sendable {
     /// The probe timeout without back-off (RFC 9002 §6.2.1); `maxAckDelay` is zero for Initial and Handshake packets.
     func probeTimeout(maxAckDelay: Interval) -> Interval {
         smoothed + max(variation * 4, Self.granularity) + maxAckDelay
-    }
-
-    /// The round-trip time that a receive window is to cover.
-    ///
-    /// On links faster than the machines at their ends, loopback above all, what waits in socket buffers is all that makes
-    /// the average longer than the minimum: a larger window would only have more wait there, and what is urgent behind it.
-    var toCover: Interval {
-        guard let minimum, smoothed < Self.longestQueueOfHosts else { return smoothed }
-        return minimum
     }
 
     /// How long after sending a packet, with a later one acknowledged, it counts as lost (RFC 9002 §6.1.2: 9/8).

@@ -54,10 +54,8 @@ struct ReceiveWindow {
     /// packet holds delivery back for another one, and a full queue on the way doubles the round trip that a receiver knows.
     static let roundTripsPerWindow: Int64 = 4
     /// The part of the window whose use is worth an update. So much of it lies idle while an update is under way: with a half, a
-    /// window would carry no more than half of itself in a round trip, and a sender that waits for it works in starts and stops.
-    static let updateDivisor: UInt64 = 8
-    /// The part of a small window, and the bytes from which on a smaller part is worth an update.
-    static let smallWindow = (updateDivisor: UInt64(4), update: UInt64(128 << 10))
+    /// window would carry no more than half of itself in a round trip.
+    static let updateDivisor: UInt64 = 4
 
     /// The window, in bytes.
     private(set) var size: UInt64
@@ -83,12 +81,7 @@ struct ReceiveWindow {
     /// Whether MAX_DATA or MAX_STREAM_DATA is to be sent: a part of the window is consumed, or the last update was lost.
     @inline(__always)
     var isUpdateDue: Bool {
-        isAnnouncementLost || target > limit && target - limit >= worthUpdate
-    }
-
-    @inline(__always)
-    private var worthUpdate: UInt64 {
-        max(size / Self.updateDivisor, min(size / Self.smallWindow.updateDivisor, Self.smallWindow.update))
+        isAnnouncementLost || target > limit && target - limit >= size / Self.updateDivisor
     }
 
     /// The limit as it would be if it were announced now.

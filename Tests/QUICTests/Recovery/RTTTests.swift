@@ -98,18 +98,6 @@ struct RecoveryRTTTests {
         #expect(rtt.latest == RTTEstimator.longestSample)
     }
 
-    /// A window sized by what its own bytes wait for would grow for ever; on a long path everything counts.
-    @Test func aWindowCoversNoQueueOfTheHosts() {
-        var rtt = RTTEstimator()
-        #expect(rtt.toCover == RTTEstimator.initialRTT)
-        rtt.sampled(.microseconds(200), ackDelay: .zero, maxAckDelay: nil, at: at(0))
-        for round in 1...20 { rtt.sampled(ms(8), ackDelay: .zero, maxAckDelay: nil, at: at(Double(round))) }
-        #expect(rtt.smoothed > ms(7))
-        #expect(rtt.toCover == .microseconds(200))
-        for round in 1...20 { rtt.sampled(ms(30), ackDelay: .zero, maxAckDelay: nil, at: at(Double(20 + round))) }
-        #expect(rtt.toCover == rtt.smoothed)
-    }
-
     @Test func absurdSamplesDoNotTrap() {
         for sample in [Interval.max, Interval(nanoseconds: .min), .zero, ms(-1)] {
             var rtt = RTTEstimator()
