@@ -99,8 +99,8 @@ struct HeaderMaskBatch {
     /// Samples in one call to the cipher: as many segments as one transmission has.
     static let capacity = 64
 
-    private var samples = [UInt8](repeating: 0, count: capacity * CipherSuite.sampleLength)
-    private var masks = [UInt8](repeating: 0, count: capacity * CipherSuite.sampleLength)
+    private var samples: [UInt8] = []
+    private var masks: [UInt8] = []
 
     /// Protects the headers of all packets of `run`, which stand in `buffer`.
     mutating func protectHeaders(
@@ -117,6 +117,7 @@ struct HeaderMaskBatch {
     private mutating func protect(
         _ packets: ArraySlice<PacketLayout>, in buffer: inout MutableSpan<UInt8>, key: HeaderProtectionKey
     ) {
+        Self.makeRoom(for: packets.count, in: &samples, and: &masks)
         Self.collect(packets, from: buffer.span, into: &samples)
         Self.encrypt(samples, count: packets.count, into: &masks, key: key)
         var offset = 0
@@ -124,6 +125,15 @@ struct HeaderMaskBatch {
             HeaderProtection.apply(HeaderMask(masks.span, at: offset), to: packet, in: &buffer)
             offset += CipherSuite.sampleLength
         }
+    }
+
+    /// As much as batches so far needed: most connections rest most of the time, and send a packet now and then.
+    fileprivate static func makeRoom(for packets: Int, in samples: inout [UInt8], and masks: inout [UInt8]) {
+        guard samples.count < packets * CipherSuite.sampleLength else { return }
+        // Doubled, so that room is made a few times only.
+        let room = min(max(packets, samples.count / CipherSuite.sampleLength * 2), capacity)
+        samples = [UInt8](repeating: 0, count: room * CipherSuite.sampleLength)
+        masks = samples
     }
 
     private static func collect(
@@ -157,10 +167,8 @@ struct ExpectedMasks {
     /// Makes the masks of the packets of a run, all but the last of `segmentSize` bytes; those of a run before are gone.
     mutating func make(for run: Span<UInt8>, segmentSize: Int, sampleOffset: Int, key: HeaderProtectionKey) {
         next = 0
-        if samples.isEmpty {
-            samples = [UInt8](repeating: 0, count: HeaderMaskBatch.capacity * CipherSuite.sampleLength)
-            masks = samples
-        }
+        let packets = (run.count + segmentSize - 1) / max(segmentSize, 1)
+        HeaderMaskBatch.makeRoom(for: min(packets, HeaderMaskBatch.capacity), in: &samples, and: &masks)
         count = Self.collect(run, segmentSize: segmentSize, sampleOffset: sampleOffset, into: &samples)
         HeaderMaskBatch.encrypt(samples, count: count, into: &masks, key: key)
     }
