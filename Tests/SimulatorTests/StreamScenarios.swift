@@ -83,4 +83,23 @@ struct StreamScenarios {
                 }
             })
     }
+
+    /// Where the network is faster than its ends no loss closes the window; an exchange shall not stand behind all of it.
+    @Test func letAnExchangeBeQuickBesideADownloadOnALocalNetwork() {
+        play(
+            Scenario("echo beside a download, 2 Gbit/s and 0.4 ms") { stage in
+                let (echo, receiver) = (EchoSource(40, every: .milliseconds(4)), BulkReceiver(40_000_000))
+                let link = LinkConditions(delay: .microseconds(200), rate: .megabits(2_000), mtu: 9_000)
+                _ = try stage.quic(
+                    over: link, client: [echo, receiver], server: { [EchoResponder(), BulkSender(40_000_000)] },
+                    { $0.client.streams.initialStreamWindow = .mebibytes(8) })
+                stage.completes(within: .milliseconds(600))
+                stage.expect("no message waits for more than what may be under way beside it") {
+                    // The first ones are not known for an exchange yet, and wait for what was under way then.
+                    let longest = echo.roundTrips.dropFirst(4).max() ?? .zero
+                    stage.network.note("longest \(longest.microseconds) us")
+                    return longest <= .milliseconds(3)
+                }
+            })
+    }
 }

@@ -13,6 +13,11 @@ extension Connection {
     /// How long after it last sent anything but PINGs and acknowledgements a connection goes on to search its MTU.
     static let mtuSearchRest = Interval.seconds(2)
 
+    /// Bytes under way at most beside an exchange of messages, on a local path: 4 Gbit/s at the longest round trip of one.
+    static let mostBesideExchange = 512 << 10
+    /// A path whose shortest round trip is below this is a local one: longer ones are spent in queues.
+    static let localRoundTrip = Interval.milliseconds(1)
+
     /// Fills `buffer`, of at least 1,200 bytes, with what is to be sent now; nil when there is nothing.
     ///
     /// To be called until it returns nil. Each transmission is for one network path; a whole batch of bulk data is
@@ -158,12 +163,23 @@ extension Connection {
     /// What may go into the next packet of a space.
     private func allowance(in space: PacketSpace, on path: NetworkPath, at now: Instant) -> PacketAllowance {
         if space.probesToSend > 0 { return .probe }
-        guard path.windowAvailable > 0, space.loss.hasRoom else { return .acknowledgementsOnly }
+        guard path.windowAvailable > 0, space.loss.hasRoom, !leavesRoomToExchange(on: path, at: now) else {
+            return .acknowledgementsOnly
+        }
         guard path.sendBudget(at: now) > 0 else {
             pacingDeadline = path.nextSendTime(at: now)
             return .acknowledgementsOnly
         }
         return .everything
+    }
+
+    /// Whether enough is under way beside an exchange of messages.
+    ///
+    /// On a local path hardly a loss ever closes the congestion window: what is under way waits in buffers, megabytes of it, and
+    /// each message behind it.
+    private func leavesRoomToExchange(on path: NetworkPath, at now: Instant) -> Bool {
+        path.bytesInFlight >= Self.mostBesideExchange && streams.hasExchange(at: now)
+            && path.books.rtt.minimum.map { $0 < Self.localRoundTrip } ?? false
     }
 
     // MARK: Datagrams of one packet

@@ -18,6 +18,11 @@ struct SendStream {
         case withCredit
     }
 
+    /// Bytes of what counts as a message of an exchange: a keystroke, a line, a small request.
+    static let longestMessage: UInt64 = 1_024
+    /// Messages in a row that make an exchange: a head and what follows it, or what a slow source has just read, are fewer.
+    static let shortestExchange = 3
+
     private(set) var state: SendState = .ready
     /// The peer's limit on this stream.
     private(set) var credit = SendCredit()
@@ -32,6 +37,9 @@ struct SendStream {
     private var fin: Delivery = .none
     /// How far RESET_STREAM has come.
     private(set) var resetDelivery: Delivery = .none
+
+    /// Messages in a row, as far as they count.
+    private var messages = 0
 
     /// Who queues bytes waits until fewer than these were never sent; 0 when nobody waits.
     private var drainMark = 0
@@ -158,9 +166,20 @@ extension SendStream {
             return 0
         }
         let new = range.upperBound - nextOffset
+        messages = isMessage(range) ? min(messages + 1, Self.shortestExchange) : 0
         credit.use(new)
         return new
     }
+
+    /// Whether a range that is sent for the first time is short and all that the stream has to say: nothing is under way, and
+    /// nothing waits behind it.
+    private func isMessage(_ range: Range<UInt64>) -> Bool {
+        range.lowerBound == acknowledgedEnd && range.upperBound == content.end
+            && range.upperBound - range.lowerBound <= Self.longestMessage
+    }
+
+    /// Whether the stream sends message after message, each when the one before is acknowledged.
+    var isExchange: Bool { messages == Self.shortestExchange }
 
     mutating func resetSent() { resetDelivery = .inFlight }
 

@@ -13,6 +13,9 @@ extension StreamTable {
     /// Whether stream data or a FIN can be sent now, within the peer's limits.
     var hasDataToSend: Bool { !scheduler.isEmpty }
 
+    /// Whether a stream exchanges messages with the peer, for which others that have much to send are to leave room.
+    func hasExchange(at now: Instant) -> Bool { latestMessage.map { now - $0 <= Self.exchangeRest } ?? false }
+
     /// Fills a packet with stream data, and notes what went in.
     ///
     /// The last frame may extend to the end of the packet, without a length: when the writer has no room left, nothing may
@@ -25,6 +28,7 @@ extension StreamTable {
             case .noRoom: return
             case .wrote(let range, let fin, let new, let size):
                 let length = Int(range.upperBound - range.lowerBound)
+                if new > 0, slots[index].send.isExchange { latestMessage = latest }
                 frames.append(.stream(slots[index].id, offset: range.lowerBound, length: length, fin: fin))
                 scheduler.charge(index, bytes: size)
                 count(newBytes: new)

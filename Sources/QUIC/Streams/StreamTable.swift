@@ -14,6 +14,9 @@ struct StreamTable: ~Copyable {
     /// Buffers that an idle stream does not need are kept no longer than this and a little more, for the next burst.
     static let idleBufferLifetime = Interval.seconds(1)
 
+    /// An exchange of messages goes on while they follow each other within this time.
+    static let exchangeRest = Interval.seconds(1)
+
     let role: Role
     let configuration: StreamConfiguration
     /// Streams by slot; slots are used again.
@@ -47,6 +50,8 @@ struct StreamTable: ~Copyable {
     private var departing: [Int] = []
     private var warm: [Int] = []
     private var warmDeadline: Instant?
+    /// When a stream last sent a message of an exchange.
+    var latestMessage: Instant?
     /// The time of the latest input: commands carry none.
     var latest = Instant.origin
 
