@@ -6,6 +6,7 @@ import Glibc
 import Logging
 import Primitives
 import QUIC
+import Synchronization
 import TLS
 import Telemetry
 import Testing
@@ -33,11 +34,15 @@ final class Bench: GatewayLinksOwner, TimerHandler {
     private(set) var firstFailure: LinkFailure?
     private(set) var refusals: [LinkFailure] = []
 
-    init(workers: Int = 1, invites: (Invite) throws -> [Invite] = { [$0] }) throws {
+    init(
+        workers: Int = 1, at address: NetworkAddress = .ownLoopbackPort(),
+        invites: (Invite) throws -> [Invite] = { [$0] }
+    ) throws {
         loop = try EventLoop()
         folder = makeFolder()
         log = Logger("test", options: LogOptions(level: .critical), unixMilliseconds: { 0 })
-        let bound = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
+        // Some scenes give the port back and take it again: nobody else is to take it meanwhile.
+        let bound = try BoundDatagramSocket(address)
         gatewayAddress = bound.localAddress
         let other = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv6), port: 0))
         gatewayAddress6 = other.localAddress
@@ -329,7 +334,18 @@ private func makeFolder() -> String {
 
 extension NetworkAddress {
     static var anyLoopbackPort: NetworkAddress { NetworkAddress(.loopback(.ipv4), port: 0) }
+
+    /// Any port of a loopback address that no other test uses, and no other process that runs these: what was closed there stays
+    /// closed until its test opens it again.
+    static func ownLoopbackPort() -> NetworkAddress {
+        let number = loopbackAddresses.add(1, ordering: .relaxed).newValue & 0xffff
+        let process = UInt32(truncatingIfNeeded: getpid()) & 0x3f
+        return NetworkAddress(IPAddress(ipv4: 0x7f40_0000 | process << 16 | number), port: 0)
+    }
 }
 
 /// Bytes of a text.
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+/// Loopback addresses that were given out.
+private let loopbackAddresses = Atomic<UInt32>(0)

@@ -41,12 +41,15 @@ final class ReplicaServer: StreamListenerHandler, ByteStreamHandler {
     private(set) var listener: StreamListener?
     private var exchanges: [Exchange] = []
 
-    init(_ content: [UInt8], at address: NetworkAddress = .anyLoopbackPort, on loop: EventLoop) throws {
+    init(_ content: [UInt8], at address: NetworkAddress = .ownLoopbackPort(), on loop: EventLoop) throws {
         self.content = content
         listener = try StreamListener(tcp: address, on: loop, handler: self)
     }
 
-    var address: HostPort { HostPort(.address(.loopback(.ipv4)), port: listener?.localAddress?.port ?? 0) }
+    var address: HostPort {
+        let local = listener?.localAddress ?? .anyLoopbackPort
+        return HostPort(.address(local.ip), port: local.port)
+    }
     var connections: Int { exchanges.count { $0.stream.isOpen } }
 
     /// Ends every connection, and takes no more.
