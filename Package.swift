@@ -131,12 +131,16 @@ let package = Package(
         tests("TunnelTests", ["Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Tunnel", "HTTP3", "QUIC", "TLS", "Cryptography", "Primitives"]),
         .target(name: "CFaults", path: "Tests/CFaults"),
-        tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Primitives"]),
+        .target(name: "CIsolation", path: "Tests/Isolation/CIsolation"),
+        .target(
+            name: "Isolation", dependencies: ["CIsolation"], path: "Tests/Isolation/Isolation", swiftSettings: strict),
+        tests("EventLoopTests", ["EventLoop", "CSockets", "CFaults", "Isolation", "Primitives"]),
         .target(name: "CTracing", path: "Tests/Keeper/CTracing"),
         testTool(
             "godwit-keeper-test", path: "Tests/Keeper/godwit-keeper-test",
             ["Keeper", "EventLoop", "CSockets", "CTracing", "Primitives"]),
-        tests("KeeperTests", ["Keeper", "EventLoop", "CSockets", "Primitives", "godwit-keeper-test"]),
+        tests(
+            "KeeperTests", ["Keeper", "EventLoop", "CSockets", "Isolation", "Primitives", "godwit-keeper-test"]),
         tests("ConfigurationTests", ["Configuration", "Cryptography", "Primitives"]),
         tests("TelemetryTests", ["Telemetry", "Primitives", logging]),
         tests(

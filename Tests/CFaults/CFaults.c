@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -75,29 +73,4 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
         return -1;
     }
     return (int)syscall(SYS_accept4, fd, address, length, flags);
-}
-
-struct isolated {
-    void (*body)(void *);
-    void *context;
-    int error;
-};
-
-static void *run_isolated(void *argument) {
-    struct isolated *run = argument;
-    if (unshare(CLONE_NEWNET) < 0) {
-        run->error = errno;
-    } else {
-        run->body(run->context);
-    }
-    return NULL;
-}
-
-int faults_run_in_new_network(void (*body)(void *), void *context) {
-    struct isolated run = {body, context, 0};
-    pthread_t thread;
-    int error = pthread_create(&thread, NULL, run_isolated, &run);
-    if (error) return error;
-    pthread_join(thread, NULL);
-    return run.error;
 }

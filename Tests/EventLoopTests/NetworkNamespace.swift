@@ -1,5 +1,5 @@
-import CFaults
 import Glibc
+import Isolation
 
 /// A network of its own for one test, with interfaces that the test makes and unmakes. Needs root.
 enum NetworkNamespace {
@@ -8,13 +8,7 @@ enum NetworkNamespace {
     /// What a test that is skipped says.
     static let need = "network namespaces need root: run the tests as root to have links come and go"
 
-    private final class Body {
-        let run: () throws -> Void
-        var error: (any Error)?
-        init(_ run: @escaping () throws -> Void) { self.run = run }
-    }
-
-    /// A command of the system that failed, or the refusal of a namespace.
+    /// A command of the system that failed.
     struct Failure: Error {
         var command: String
         var status: Int32
@@ -22,29 +16,18 @@ enum NetworkNamespace {
 
     /// Runs `body` on a thread in a new namespace. Expectations belong behind it, on the test's own thread.
     static func run<Result>(_ body: @escaping () throws -> Result) throws -> Result {
-        var result: Result?
-        let boxed = Body { result = try body() }
-        // The box outlives the call, which waits for the thread.
-        let status = withExtendedLifetime(boxed) {
-            unsafe faults_run_in_new_network(
-                { context in
-                    guard let context = unsafe context else { return }
-                    let boxed = unsafe Unmanaged<Body>.fromOpaque(context).takeUnretainedValue()
-                    do { try boxed.run() } catch { boxed.error = error }
-                }, Unmanaged.passUnretained(boxed).toOpaque())
-        }
-        if let error = boxed.error { throw error }
-        guard let result else { throw Failure(command: "unshare", status: status) }
-        return result
+        try Isolation.network.run(body)
     }
 
     /// Runs `ip` with several lines of commands, one process for all.
     static func ip(_ lines: String...) throws {
         let text = lines.joined(separator: "\n") + "\n"
         // The calls copy the texts; the pipe is closed once.
-        let status = unsafe popen("ip -batch -", "w").map { pipe in
-            _ = unsafe fputs(text, pipe)
-            return unsafe pclose(pipe)
+        let status = try Isolation.descriptors.run {
+            unsafe popen("ip -batch -", "w").map { pipe in
+                _ = unsafe fputs(text, pipe)
+                return unsafe pclose(pipe)
+            }
         }
         guard status == 0 else { throw Failure(command: String(text.prefix(200)), status: status ?? -1) }
     }
@@ -53,11 +36,13 @@ enum NetworkNamespace {
     static func packetsSent(by interface: String) throws -> Int {
         let command = "awk '$1 == \"\(interface):\" { print $11 }' /proc/thread-self/net/dev"
         // The pipe is closed once, and the line fits into the buffer.
-        let line = unsafe popen(command, "r").map { pipe in
-            var line = [CChar](repeating: 0, count: 64)
-            _ = unsafe fgets(&line, Int32(line.count), pipe)
-            unsafe pclose(pipe)
-            return line.prefix { $0 > 32 }.map { UInt8($0) }
+        let line = try Isolation.descriptors.run {
+            unsafe popen(command, "r").map { pipe in
+                var line = [CChar](repeating: 0, count: 64)
+                _ = unsafe fgets(&line, Int32(line.count), pipe)
+                unsafe pclose(pipe)
+                return line.prefix { $0 > 32 }.map { UInt8($0) }
+            }
         }
         guard let line, let count = Int(String(decoding: line, as: UTF8.self)) else {
             throw Failure(command: command, status: -1)

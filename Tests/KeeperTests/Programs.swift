@@ -1,5 +1,6 @@
 import CSockets
 import Glibc
+import Isolation
 import Testing
 
 /// The program of the tests as a process of its own, with what it says.
@@ -14,36 +15,46 @@ final class Program {
         var ends: [Int32] = [0, 0]
         #expect(unsafe gw_channel_open(&ends) == 0)
         output = ends[0]
+        let end = ends[1]
+        defer { close(end) }
+        process = try Isolation.descriptors.run {
+            let own = try ([end] + descriptors).map { try Isolation.take($0) }
+            defer { for descriptor in own { close(descriptor) } }
+            return try Self.start(arguments, environment, output: own[0], descriptors: Array(own[1...]))
+        }
+    }
+
+    private static func start(
+        _ arguments: [String], _ environment: [String], output: Int32, descriptors: [Int32]
+    ) throws -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
-        unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         // First out of the way of the numbers they get.
-        let high = descriptors.map { fcntl($0, F_DUPFD, 200) }
+        let high = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 200) }
+        defer { for descriptor in high { close(descriptor) } }
         for (descriptor, number) in zip(high, Int32(3)...) {
             unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number)
-            unsafe posix_spawn_file_actions_addclose(&actions, descriptor)
         }
         // The shell is the process whose number LISTEN_PID must be, and becomes the program.
-        let shell = ["/bin/sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=\(descriptors.count) exec \"$@\"", "sh", Self.path]
+        let shell = ["/bin/sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=\(descriptors.count) exec \"$@\"", "sh", path]
         // Copies for the call, ended by nil, freed after it.
         var pointers = unsafe (shell + arguments).map { unsafe strdup($0) } + [nil]
         var variables = unsafe (["PATH=/usr/bin:/bin"] + environment).map { unsafe strdup($0) } + [nil]
+        defer { unsafe (pointers + variables).forEach { unsafe free($0) } }
         // The threads of tests block signals; a program begins with none blocked.
         var attributes = posix_spawnattr_t()
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pid: pid_t = 0
         let result = unsafe posix_spawn(&pid, "/bin/sh", &actions, &attributes, &pointers, &variables)
-        unsafe posix_spawnattr_destroy(&attributes)
-        unsafe (pointers + variables).forEach { unsafe free($0) }
-        unsafe posix_spawn_file_actions_destroy(&actions)
-        close(ends[1])
-        for descriptor in high { close(descriptor) }
-        try #require(result == 0)
-        process = pid
+        guard result == 0 else { throw Isolation.Refusal(code: result) }
+        return pid
     }
 
     deinit {

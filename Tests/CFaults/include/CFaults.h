@@ -13,8 +13,4 @@ void faults_refuse_accepts(int count, int error);
 /// How often `epoll_ctl` was called since this was last asked.
 int faults_take_registrations(void);
 
-/// Runs `body` on a thread of its own in a new network namespace, which has a loopback that is down and nothing else,
-/// and waits for its end. Returns 0, or an errno where the system refuses.
-int faults_run_in_new_network(void (*body)(void *), void *context);
-
 #endif
