@@ -1,7 +1,9 @@
 #include "Private.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -73,6 +75,14 @@ int gw_route(const gw_address *remote, gw_address *local, uint32_t *mtu) {
         *mtu = value < 0 ? 0 : (uint32_t)value;
         local->port = 0;
     }
+    close(fd);
+    return result;
+}
+
+int gw_enter_network(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int result = setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
     close(fd);
     return result;
 }

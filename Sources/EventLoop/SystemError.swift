@@ -25,6 +25,7 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         case route = "find a route"
         case listInterfaces = "list network interfaces"
         case watchLinks = "watch the network interfaces"
+        case enterNetwork = "enter the network namespace"
         case shareMemory = "share memory between processes"
         case spawn = "start the worker process"
         case handOver = "hand over descriptors"

@@ -44,16 +44,31 @@ struct BenchCommand: ParsableCommand {
             valueName: "command"))
     var floor: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where the remote sides and the origin are instead of loopback: a network namespace and its address. Needs root.",
+            valueName: "name,address"))
+    var far: String?
+
     func validate() throws {
         if let name = systems.first(where: { !BenchmarkPlan.allSystems.contains($0) }) {
             throw ValidationError(
                 "there is no system \(name); there are \(BenchmarkPlan.allSystems.joined(separator: ", "))")
+        }
+        guard far == nil || farSide != nil else {
+            throw ValidationError("--far must be the name of a network namespace, a comma and an IPv4 address")
         }
         guard (1...100).contains(rounds ?? 1) else { throw ValidationError("--rounds must be from 1 to 100") }
         guard (0.05...600).contains(seconds ?? 1) else { throw ValidationError("--seconds must be from 0.05 to 600") }
         guard (1...4000).contains(idleTunnels ?? 1) else {
             throw ValidationError("--idle-tunnels must be from 1 to 4000: one connection carries no more")
         }
+    }
+
+    private var farSide: FarSide? {
+        let parts = (far ?? "").split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, !parts[0].isEmpty, let address = IPAddress(parts[1]) else { return nil }
+        return FarSide(namespace: parts[0], address: address)
     }
 
     private var plan: BenchmarkPlan {
@@ -64,6 +79,7 @@ struct BenchCommand: ParsableCommand {
         if let seconds { plan.duration = .milliseconds(Int64(seconds * 1000)) }
         if let idleTunnels { plan.idleTunnels = idleTunnels }
         if let floor { plan.floor = floor.split(separator: " ").map(String.init) }
+        if let farSide { plan.far = farSide }
         return plan
     }
 

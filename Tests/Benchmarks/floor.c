@@ -1,11 +1,11 @@
 // What a tunnel over QUIC costs at least: its system calls and its ciphers, without any protocol.
 //
-//     floor DATAGRAM_SIZE SECONDS
+//     floor DATAGRAM_SIZE SECONDS [NAMESPACE ADDRESS]
 //
 // One thread reads TCP in large pieces, cuts them into packets with a short header and a STREAM frame's header, seals
 // them with AES-128-GCM, protects the headers of the whole run with one call, and sends them with one GSO call. Another
 // receives with GRO, removes both protections and writes to TCP. Two more threads feed and drain, and are not counted.
-// Printed are `datagram=N floor=F sender=S receiver=R aead=NAME`, three of them in CPU-seconds for 10^9 bytes of payload.
+// Given a network namespace, the receiver's sockets are in it, and packets go to this address of it. Printed are `datagram=N floor=F sender=S receiver=R aead=NAME`, three of them in CPU-seconds for 10^9 bytes of payload.
 //
 // What seals and opens is chosen as in godwit: Intel's multi-buffer library where it is installed and the processor has
 // AVX2, unless GODWIT_AEAD=openssl.
@@ -13,11 +13,13 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -318,22 +320,31 @@ static void make_tcp_pair(int *writer, int *reader) {
     close(listener);
 }
 
+// Sockets made from here on are in this namespace.
+static void enter(const char *namespace) {
+    int descriptor = open(namespace, O_RDONLY);
+    if (descriptor < 0 || setns(descriptor, CLONE_NEWNET)) fail("floor: namespace");
+    close(descriptor);
+}
+
+// Takes the IP address and tells the port.
 static int make_udp_socket(struct sockaddr_in *address) {
     int descriptor = socket(AF_INET, SOCK_DGRAM, 0), size = 4 * 1024 * 1024;
     socklen_t length = sizeof *address;
     setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    *address = loopback();
+    address->sin_family = AF_INET;
     if (bind(descriptor, (void *)address, sizeof *address)) fail("floor: bind");
     getsockname(descriptor, (void *)address, &length);
     return descriptor;
 }
 
 int main(int count, char **arguments) {
-    datagram_size = count == 3 ? atoi(arguments[1]) : 0;
-    double seconds = count == 3 ? atof(arguments[2]) : 0;
+    datagram_size = count > 2 ? atoi(arguments[1]) : 0;
+    double seconds = count > 2 ? atof(arguments[2]) : 0;
+    const char *far = count > 4 ? arguments[4] : NULL;
     if (datagram_size < 100 || datagram_size > 65000 || seconds <= 0) {
-        fprintf(stderr, "usage: floor DATAGRAM_SIZE SECONDS\n");
+        fprintf(stderr, "usage: floor DATAGRAM_SIZE SECONDS [NAMESPACE ADDRESS]\n");
         return 2;
     }
     const char *aead = "openssl";
@@ -342,14 +353,20 @@ int main(int count, char **arguments) {
     if (multi_buffer != NULL) aead = "multi-buffer";
 #endif
     payload_size = datagram_size - header_size - frame_header_size - tag_size;
-    struct sockaddr_in out, in;
+    struct sockaddr_in out = far ? (struct sockaddr_in){0} : loopback(), in = loopback();
     udp_out = make_udp_socket(&out);
+    make_tcp_pair(&feed_end, &read_end);
+    if (far) {
+        char path[256];
+        snprintf(path, sizeof path, "/run/netns/%s", arguments[3]);
+        enter(path);
+        if (inet_pton(AF_INET, far, &in.sin_addr) != 1) fail("floor: address");
+    }
     udp_in = make_udp_socket(&in);
+    make_tcp_pair(&write_end, &drain_end);
     int on = 1;
     if (connect(udp_out, (void *)&in, sizeof in)) fail("floor: connect");
     if (setsockopt(udp_in, IPPROTO_UDP, UDP_GRO, &on, sizeof on)) fail("floor: UDP_GRO");
-    make_tcp_pair(&feed_end, &read_end);
-    make_tcp_pair(&write_end, &drain_end);
 
     pthread_t feeder, drainer, sender, receiver;
     pthread_create(&drainer, NULL, drain, NULL);

@@ -53,12 +53,41 @@ bench_is_killed() {
     await 10 "something of a killed benchmark was left behind" nothing_left
 }
 
+# Everything that is measured crosses the link: once from far to near for a download, and the same back for an upload.
+bench_over_a_link() {
+    local near=godwit-near-$$ far=godwit-far-$$ carried end
+    [[ $(id -u) == 0 ]] || skip "network namespaces need root"
+    # shellcheck disable=SC2064 # the names of this case
+    trap "stop_all 2>/dev/null; ip netns delete $near; ip netns delete $far" EXIT
+    ip netns add "$near"
+    ip netns add "$far"
+    ip link add wire netns "$near" type veth peer name wire netns "$far"
+    ip -n "$near" addr add 10.83.0.1/24 dev wire
+    ip -n "$far" addr add 10.83.0.2/24 dev wire
+    for end in "$near" "$far"; do
+        ip -n "$end" link set lo up
+        ip -n "$end" link set wire up
+    done
+    ip netns exec "$near" "$GODWIT" bench rate --quick --json --far "$far,10.83.0.2" >"$work/report.json" 2>"$work/bench.out" ||
+        fail "godwit bench: $(last_line "$work/bench.out")"
+    carried=$(ip netns exec "$near" cat /sys/class/net/wire/statistics/rx_bytes)
+    python3 -c 'import json, sys
+report = json.load(open(sys.argv[1]))
+names = {system["name"] for system in report["systems"]}
+assert {"direct", "godwit"} <= names, names
+least = sum(rate["bytes"] for one in report["systems"] for rate in one["rates"] if rate["direction"] == "down")
+assert least > 0 and int(sys.argv[2]) > least, (sys.argv[2], least)' "$work/report.json" "$carried" 2>"$work/shape.out" ||
+        fail "not everything crossed the link: $(last_line "$work/shape.out")"
+}
+
 bench_arguments() {
     expect_error 2 "no system telnet.*direct, godwit" "$GODWIT" bench --system telnet
     expect_error 2 "idle-tunnels" "$GODWIT" bench --idle-tunnels 5000
+    expect_error 2 "far must be" "$GODWIT" bench --far 10.83.0.2
     expect_error 2 "speed" "$GODWIT" bench speed
 }
 
 add_case 180 bench_reports "bench: a report of everything, every byte exact"
 add_case 120 bench_is_killed "bench: leaves nothing behind when it is killed"
+add_case 120 bench_over_a_link "bench: the remote sides behind a link, in a network namespace"
 add_case 60 bench_arguments "bench: what is mistyped"

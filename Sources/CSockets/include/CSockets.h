@@ -23,6 +23,11 @@ typedef struct gw_address {
 /// the next access brings them back.
 void gw_release_program_pages(void);
 
+// MARK: Networks (Interfaces.c)
+
+/// Sockets that the calling thread makes from now on are in the network namespace of this file, in which the system keeps it.
+int gw_enter_network(const char *path);
+
 // MARK: Descriptors (Descriptors.c)
 
 /// Lets this process open as many descriptors as the system allows it, and returns how many.

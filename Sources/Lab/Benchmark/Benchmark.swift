@@ -23,7 +23,7 @@ public final class Benchmark {
         self.tell = tell
         DescriptorLimit.raise()
         processes = try BenchmarkProcesses()
-        origin = try BenchmarkOrigin()
+        origin = try BenchmarkOrigin(at: plan.far)
         report = BenchmarkReport(plan)
     }
 
@@ -51,7 +51,7 @@ public final class Benchmark {
     }
 
     private func startSystems() throws {
-        let start = BenchmarkStart(processes: processes, origin: origin.port)
+        let start = BenchmarkStart(processes: processes, far: plan.far, origin: origin.port)
         for kind in BenchmarkSystem.Kind.allCases where plan.systems.contains(kind.rawValue) {
             do {
                 systems.append(try start.start(kind))
@@ -84,7 +84,7 @@ public final class Benchmark {
         guard system.kind != .direct else { return }
         Clock.wait(plan.settling)
         let before = figures(system)
-        let streams = try BenchmarkLoad.idle(plan.idleTunnels, through: system.port)
+        let streams = try BenchmarkLoad.idle(plan.idleTunnels, through: system.entry)
         Clock.wait(plan.settling)
         let after = figures(system)
         report.results[index].memory = .init(local: before.local.residentMemory, remote: before.remote.residentMemory)
@@ -96,7 +96,7 @@ public final class Benchmark {
 
     /// What is learned about a path is learned before anything counts.
     private func warmUp(_ system: BenchmarkSystem, _ index: Int) throws {
-        let duration = try BenchmarkLoad.transfer(.down, through: system.port, bytes: BenchmarkPlan.warmUp, streams: 1)
+        let duration = try BenchmarkLoad.transfer(.down, through: system.entry, bytes: BenchmarkPlan.warmUp, streams: 1)
         rates[system.kind] = Double(BenchmarkPlan.warmUp) / duration.seconds
     }
     /// Bytes a second of the first transfers, by which later ones get their length.
@@ -110,7 +110,7 @@ public final class Benchmark {
         let share = min(max(wanted, bounds.lowerBound), bounds.upperBound) / UInt64(streams)
         let bytes = share * UInt64(streams)
         let before = figures(system)
-        let duration = try BenchmarkLoad.transfer(direction, through: system.port, bytes: bytes, streams: streams)
+        let duration = try BenchmarkLoad.transfer(direction, through: system.entry, bytes: bytes, streams: streams)
         let after = figures(system)
         report.results[index].rates.append(
             .init(
@@ -130,14 +130,14 @@ public final class Benchmark {
     }
 
     private func measureLatency(_ system: BenchmarkSystem, _ index: Int) throws {
-        let alone = try BenchmarkLoad.echoes(through: system.port, for: plan.duration)
-        let beside = try BenchmarkLoad.echoesBesideBulk(through: system.port, for: plan.duration)
+        let alone = try BenchmarkLoad.echoes(through: system.entry, for: plan.duration)
+        let beside = try BenchmarkLoad.echoesBesideBulk(through: system.entry, for: plan.duration)
         if let alone = BenchmarkResult.Latency(alone) { report.results[index].alone.append(alone) }
         if let beside = BenchmarkResult.Latency(beside) { report.results[index].besideBulk.append(beside) }
     }
 
     private func measureOpenings(_ system: BenchmarkSystem, _ index: Int) throws {
         report.results[index].openings.append(
-            try BenchmarkLoad.openings(through: system.port, for: plan.duration, threads: BenchmarkPlan.openers))
+            try BenchmarkLoad.openings(through: system.entry, for: plan.duration, threads: BenchmarkPlan.openers))
     }
 }

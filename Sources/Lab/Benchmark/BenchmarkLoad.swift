@@ -4,6 +4,8 @@ import Synchronization
 
 /// The programs that use a tunnel: threads of this process, whose cost is not counted.
 enum BenchmarkLoad {
+    typealias Entry = BenchmarkSystem.Entry
+
     /// Which way the bytes of a transfer go.
     enum Direction: String, CaseIterable {
         case down, up
@@ -13,12 +15,12 @@ enum BenchmarkLoad {
     ///
     /// - Returns: how long it took.
     static func transfer(
-        _ direction: Direction, through port: UInt16, bytes: UInt64, streams: Int
+        _ direction: Direction, through entry: Entry, bytes: UInt64, streams: Int
     ) throws(BenchmarkFailure) -> Interval {
         let share = bytes / UInt64(streams)
         let begin = Clock.monotonic()
         _ = try BlockingThread.together(streams) { _ throws(BenchmarkFailure) in
-            let stream = try BlockingStream(port: port)
+            let stream = try BlockingStream(to: entry)
             let arrived: UInt64
             switch direction {
             case .down:
@@ -38,8 +40,8 @@ enum BenchmarkLoad {
     }
 
     /// How long a byte takes there and back, again and again for some time; ascending.
-    static func echoes(through port: UInt16, for time: Interval) throws(BenchmarkFailure) -> [Interval] {
-        let stream = try BlockingStream(port: port)
+    static func echoes(through entry: Entry, for time: Interval) throws(BenchmarkFailure) -> [Interval] {
+        let stream = try BlockingStream(to: entry)
         try stream.write([BenchmarkOrigin.Service.echo.rawValue])
         let byte: [UInt8] = [0x78]
         var times: [Interval] = []
@@ -57,14 +59,14 @@ enum BenchmarkLoad {
     }
 
     /// The same beside a download of the same tunnel.
-    static func echoesBesideBulk(through port: UInt16, for time: Interval) throws(BenchmarkFailure) -> [Interval] {
+    static func echoesBesideBulk(through entry: Entry, for time: Interval) throws(BenchmarkFailure) -> [Interval] {
         let isOver = Mutex(false)
         let times = try BlockingThread.together(2) { thread throws(BenchmarkFailure) -> [Interval] in
             if thread == 0 {
                 defer { isOver.withLock { $0 = true } }
-                return try echoes(through: port, for: time)
+                return try echoes(through: entry, for: time)
             }
-            let stream = try BlockingStream(port: port)
+            let stream = try BlockingStream(to: entry)
             try stream.write([BenchmarkOrigin.Service.download.rawValue] + BenchmarkOrigin.bytes(.max))
             _ = try BenchmarkPattern.check(stream) { _ in isOver.withLock { $0 } }
             return []
@@ -75,14 +77,14 @@ enum BenchmarkLoad {
     /// Opens connections from several threads, each of which sends one byte, gets it back, and ends in order.
     ///
     /// - Returns: how many there were in a second.
-    static func openings(through port: UInt16, for time: Interval, threads: Int) throws(BenchmarkFailure) -> Double {
+    static func openings(through entry: Entry, for time: Interval, threads: Int) throws(BenchmarkFailure) -> Double {
         let begin = Clock.monotonic()
         let end = begin + time
         let byte: [UInt8] = [BenchmarkOrigin.Service.opening.rawValue]
         let counts = try BlockingThread.together(threads) { _ throws(BenchmarkFailure) -> Int in
             var count = 0
             while Clock.monotonic() < end {
-                let stream = try BlockingStream(port: port)
+                let stream = try BlockingStream(to: entry)
                 try stream.write(byte)
                 guard try stream.read(exactly: 1) == byte, try stream.read(exactly: 1) == nil else {
                     throw BenchmarkFailure("a new tunnel did not give back its byte and end")
@@ -95,10 +97,10 @@ enum BenchmarkLoad {
     }
 
     /// Opens connections that stay until they are let go of.
-    static func idle(_ count: Int, through port: UInt16) throws(BenchmarkFailure) -> [BlockingStream] {
+    static func idle(_ count: Int, through entry: Entry) throws(BenchmarkFailure) -> [BlockingStream] {
         var streams: [BlockingStream] = []
         for _ in 0..<count {
-            let stream = try BlockingStream(port: port)
+            let stream = try BlockingStream(to: entry)
             try stream.write([BenchmarkOrigin.Service.idle.rawValue])
             guard try stream.read(exactly: 1) != nil else { throw BenchmarkFailure("an idle tunnel ended at once") }
             streams.append(stream)

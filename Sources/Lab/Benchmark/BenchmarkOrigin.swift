@@ -27,8 +27,8 @@ final class BenchmarkOrigin: Sendable {
     var port: UInt16 { listener.port }
 
     /// Serves until the process ends.
-    init() throws(BenchmarkFailure) {
-        listener = try BlockingListener()
+    init(at far: FarSide) throws(BenchmarkFailure) {
+        listener = try BlockingListener(at: far)
         for _ in 0..<Self.threads {
             let thread = try BlockingThread { [self] in
                 // A connection that breaks is the business of its other end, which counts the bytes.

@@ -28,6 +28,8 @@ public struct BenchmarkPlan: Sendable {
     public var idleTunnels = 1000
     /// A program with its arguments that tells `floor=CPU-seconds` for a gigabyte, run in turns with the rates.
     public var floor: [String] = []
+    /// Where the remote sides and the origin are.
+    public var far = FarSide.loopback
 
     /// A plan that measures everything.
     public init() {}

@@ -41,7 +41,10 @@ final class BenchmarkProcesses {
     }
 
     /// Starts a program that runs until the end; what it says goes to `NAME.log`.
-    func start(_ program: String, _ arguments: [String], name: String) throws -> Int32 {
+    func start(
+        _ program: String, _ arguments: [String], at far: FarSide = .loopback, name: String
+    ) throws -> Int32 {
+        let (program, arguments) = try far.command(program, arguments)
         let log = try ChildFile(addingTo: "\(folder)/\(name).log")
         let pid = try launch(program, arguments, output: log, error: log).identifier
         lifeline.write("\(pid)\n")
@@ -91,7 +94,7 @@ final class BenchmarkProcesses {
     /// So many TCP ports of loopback that nobody uses now.
     static func freePorts(_ count: Int) throws -> [UInt16] {
         // Open all at once, so that they differ.
-        let listeners = try (0..<count).map { _ throws(BenchmarkFailure) in try BlockingListener() }
+        let listeners = try (0..<count).map { _ throws(BenchmarkFailure) in try BlockingListener(at: .loopback) }
         return listeners.map(\.port)
     }
 }

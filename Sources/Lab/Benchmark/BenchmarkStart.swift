@@ -6,6 +6,8 @@ import Primitives
 /// Starts the ways to an origin, each with files, keys and ports of its own: nothing of the user's is read or changed.
 struct BenchmarkStart {
     let processes: BenchmarkProcesses
+    let far: FarSide
+    /// The origin's port there.
     let origin: UInt16
 
     /// How long a way may take until a byte gets through it.
@@ -17,14 +19,14 @@ struct BenchmarkStart {
     func start(_ kind: BenchmarkSystem.Kind) throws -> BenchmarkSystem {
         let system =
             switch kind {
-            case .direct: BenchmarkSystem(kind: kind, port: origin)
+            case .direct: BenchmarkSystem(kind: kind, entry: .init(far.bits, port: origin))
             case .godwit: try godwit()
             case .ssh: try ssh(kind, options: [])
             case .sshAESGCM: try ssh(kind, options: ["-c", "aes128-gcm@openssh.com"])
             case .stunnel: try stunnel()
             }
         let end = Clock.monotonic() + Self.patience
-        while (try? BenchmarkLoad.idle(1, through: system.port)) == nil {
+        while (try? BenchmarkLoad.idle(1, through: system.entry)) == nil {
             guard !BenchmarkProcesses.hasEnded(system.local + system.remote), Clock.monotonic() < end else {
                 let said = ["local", "remote"].map { processes.lastLine("\(kind.rawValue)-\($0)") }
                 throw BenchmarkFailure("\(kind.rawValue) does not carry a byte: \(said.joined(separator: "; "))")
@@ -42,18 +44,16 @@ struct BenchmarkStart {
 
     private func godwit() throws -> BenchmarkSystem {
         let binary = try ChildProcess.ownProgram()
-        let socket = try BoundDatagramSocket(NetworkAddress(.loopback(.ipv4), port: 0))
-        let gateway = socket.localAddress
-        socket.close()
-        let port = try BenchmarkProcesses.freePorts(1)[0]
+        let ports = try BenchmarkProcesses.freePorts(2)
+        let gateway = NetworkAddress(far.address, port: ports[1])
         let folder = "\(processes.folder)/gateway"
         let setup = GatewaySetup(
             folder: folder, name: HostPort(.address(gateway.ip), port: gateway.port), listen: [gateway],
             user: "bench", certificate: nil, existing: .keep)
         let invite = try setup.write(now: Clock.unixTime())
-        // Loopback is where this origin lives; a gateway as `init` writes it keeps its users off it.
+        // The origin may be on loopback; a gateway as `init` writes it keeps its users off that.
         let text = try ConfigurationFile.read(setup.configuration)
-            .replacing("allow = [\"*:*\"]", with: "allow = [\"127.0.0.1:\(origin)\"]")
+            .replacing("allow = [\"*:*\"]", with: "allow = [\"\(far.address):\(origin)\"]")
             .replacing("\nusers", with: "\ncontrol = \"\(folder)/gateway.sock\"\nusers")
         try processes.write("gateway/gateway.toml", text)
         try processes.write(
@@ -63,11 +63,11 @@ struct BenchmarkStart {
             control = "\(processes.folder)/godwit.sock"
 
             [[forward]]
-            listen = "127.0.0.1:\(port)"
-            to = "127.0.0.1:\(origin)"
+            listen = "127.0.0.1:\(ports[0])"
+            to = "\(far.address):\(origin)"
             """)
         let remote = try processes.start(
-            binary, ["gateway", "--config", "\(folder)/gateway.toml"], name: "godwit-remote")
+            binary, ["gateway", "--config", "\(folder)/gateway.toml"], at: far, name: "godwit-remote")
         // A local endpoint that finds nothing listening when it is started ends at once.
         let end = Clock.monotonic() + Self.patience
         while !processes.lastLine("godwit-remote").contains("is ready"), !BenchmarkProcesses.hasEnded([remote]),
@@ -77,7 +77,7 @@ struct BenchmarkStart {
         }
         let local = try processes.start(
             binary, ["connect", "--config", "\(processes.folder)/local.toml"], name: "godwit-local")
-        return BenchmarkSystem(kind: .godwit, port: port, local: [local], remote: [remote])
+        return BenchmarkSystem(kind: .godwit, entry: .init(port: ports[0]), local: [local], remote: [remote])
     }
 
     private func ssh(_ kind: BenchmarkSystem.Kind, options: [String]) throws -> BenchmarkSystem {
@@ -92,7 +92,7 @@ struct BenchmarkStart {
         try processes.write(
             "\(name)/sshd_config",
             """
-            ListenAddress 127.0.0.1:\(ports[0])
+            ListenAddress \(far.address):\(ports[0])
             HostKey \(folder)/host
             AuthorizedKeysFile \(folder)/user.pub
             PidFile none
@@ -103,14 +103,14 @@ struct BenchmarkStart {
 
             """)
         let host = try ConfigurationFile.read("\(folder)/host.pub")
-        try processes.write("\(name)/known_hosts", "[127.0.0.1]:\(ports[0]) \(host)")
+        try processes.write("\(name)/known_hosts", "[\(far.address)]:\(ports[0]) \(host)")
         // What sshd separates its privileges into where it runs as root; a system that boots with sshd has it.
         if user == "root" {
             try? FileManager.default.createDirectory(
                 atPath: "/run/sshd", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         }
         let remote = try processes.start(
-            server, ["-D", "-e", "-f", "\(folder)/sshd_config"], name: "\(name)-remote")
+            server, ["-D", "-e", "-f", "\(folder)/sshd_config"], at: far, name: "\(name)-remote")
         let settings = [
             "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "ExitOnForwardFailure=yes",
             "UserKnownHostsFile=\(folder)/known_hosts", "GlobalKnownHostsFile=/dev/null", "ConnectionAttempts=50",
@@ -119,9 +119,9 @@ struct BenchmarkStart {
             client,
             ["-F", "none", "-N", "-p", "\(ports[0])", "-l", user, "-i", "\(folder)/user"]
                 + settings.flatMap { ["-o", $0] } + options
-                + ["-L", "127.0.0.1:\(ports[1]):127.0.0.1:\(origin)", "127.0.0.1"],
+                + ["-L", "127.0.0.1:\(ports[1]):\(far.address):\(origin)", "\(far.address)"],
             name: "\(name)-local")
-        return BenchmarkSystem(kind: kind, port: ports[1], local: [local], remote: [remote])
+        return BenchmarkSystem(kind: kind, entry: .init(port: ports[1]), local: [local], remote: [remote])
     }
 
     private func stunnel() throws -> BenchmarkSystem {
@@ -130,7 +130,7 @@ struct BenchmarkStart {
         let folder = "\(processes.folder)/stunnel"
         // For its certificate and key.
         _ = try GatewaySetup(
-            folder: folder, name: HostPort(.address(.loopback(.ipv4)), port: ports[1]), listen: [], user: "bench",
+            folder: folder, name: HostPort(.address(far.address), port: ports[1]), listen: [], user: "bench",
             certificate: nil, existing: .keep
         ).write(now: Clock.unixTime())
         let common = """
@@ -146,8 +146,8 @@ struct BenchmarkStart {
         try processes.write(
             "stunnel/remote.conf",
             common + """
-                accept = 127.0.0.1:\(ports[1])
-                connect = 127.0.0.1:\(origin)
+                accept = \(far.address):\(ports[1])
+                connect = \(far.address):\(origin)
                 cert = \(folder)/gateway.crt
                 key = \(folder)/gateway.key
 
@@ -157,11 +157,11 @@ struct BenchmarkStart {
             common + """
                 client = yes
                 accept = 127.0.0.1:\(ports[0])
-                connect = 127.0.0.1:\(ports[1])
+                connect = \(far.address):\(ports[1])
 
                 """)
-        let remote = try processes.start(program, ["\(folder)/remote.conf"], name: "stunnel-remote")
+        let remote = try processes.start(program, ["\(folder)/remote.conf"], at: far, name: "stunnel-remote")
         let local = try processes.start(program, ["\(folder)/local.conf"], name: "stunnel-local")
-        return BenchmarkSystem(kind: .stunnel, port: ports[0], local: [local], remote: [remote])
+        return BenchmarkSystem(kind: .stunnel, entry: .init(port: ports[0]), local: [local], remote: [remote])
     }
 }

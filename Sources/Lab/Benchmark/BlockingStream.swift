@@ -1,3 +1,4 @@
+import EventLoop
 import Glibc
 
 /// A TCP connection of one thread whose calls block, as a plain program has it: the cheapest way to load what is measured.
@@ -15,13 +16,13 @@ final class BlockingStream: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Connects to a port of loopback.
-    convenience init(port: UInt16) throws(BenchmarkFailure) {
+    /// Connects to a way's entry.
+    convenience init(to entry: BenchmarkSystem.Entry) throws(BenchmarkFailure) {
         let descriptor = try BlockingSocket.make()
         // The address is read during the call only.
-        let result = unsafe BlockingSocket.withLoopback(port) { unsafe connect(descriptor, $0, $1) }
+        let result = unsafe BlockingSocket.withAddress(entry) { unsafe connect(descriptor, $0, $1) }
         guard result == 0 else {
-            let fault = BenchmarkFailure(errno, "cannot connect to port \(port) of loopback")
+            let fault = BenchmarkFailure(errno, "cannot connect to port \(entry.port)")
             close(descriptor)
             throw fault
         }
@@ -70,7 +71,7 @@ final class BlockingStream: Sendable {
     func finishWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 }
 
-/// A listening port of loopback, on which any number of threads may wait.
+/// A listening port, on which any number of threads may wait.
 final class BlockingListener: Sendable {
     /// Connections that the kernel keeps until they are accepted.
     static let backlog: Int32 = 4096
@@ -79,17 +80,29 @@ final class BlockingListener: Sendable {
     /// The port that the kernel chose.
     let port: UInt16
 
-    init() throws(BenchmarkFailure) {
+    init(at far: FarSide) throws(BenchmarkFailure) {
+        guard let namespace = far.namespace else {
+            (descriptor, port) = try Self.listening(at: far)
+            return
+        }
+        // A socket stays in the namespace of the thread that made it.
+        let made = try BlockingThread.together(1) { _ throws(BenchmarkFailure) in
+            do { try NetworkNamespace.enter(namespace) } catch { throw BenchmarkFailure("\(error)") }
+            return try Self.listening(at: far)
+        }
+        (descriptor, port) = made[0]
+    }
+
+    private static func listening(at far: FarSide) throws(BenchmarkFailure) -> (descriptor: Int32, port: UInt16) {
         let descriptor = try BlockingSocket.make()
-        self.descriptor = descriptor
         // Both addresses are used during the calls only.
-        let result = unsafe BlockingSocket.withLoopback(0) { unsafe bind(descriptor, $0, $1) }
-        guard result == 0, listen(descriptor, Self.backlog) == 0, let port = BlockingSocket.port(of: descriptor) else {
-            let fault = BenchmarkFailure(errno, "cannot listen on loopback")
+        let result = unsafe BlockingSocket.withAddress(.init(far.bits, port: 0)) { unsafe bind(descriptor, $0, $1) }
+        guard result == 0, listen(descriptor, backlog) == 0, let port = BlockingSocket.port(of: descriptor) else {
+            let fault = BenchmarkFailure(errno, "cannot listen on \(far.address)")
             close(descriptor)
             throw fault
         }
-        self.port = port
+        return (descriptor, port)
     }
 
     deinit { close(descriptor) }
@@ -126,14 +139,14 @@ private enum BlockingSocket {
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
     }
 
-    /// Gives an address on loopback to a call, which must not keep it.
-    static func withLoopback(
-        _ port: UInt16, _ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    /// Gives an address to a call, which must not keep it.
+    static func withAddress(
+        _ entry: BenchmarkSystem.Entry, _ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = entry.port.bigEndian
+        address.sin_addr.s_addr = entry.address.bigEndian
         // sockaddr_in is what sockaddr stands for in this family.
         return unsafe withUnsafeBytes(of: &address) { bytes in
             guard let base = bytes.baseAddress else { return -1 }
