@@ -15,14 +15,20 @@ extension TunnelRelay {
             awaitRoom(session)
             return 0
         }
-        guard let stream = session.stream, unsentBytes(of: session, stream) >= Self.mostUnsent else {
+        guard let stream = session.stream, unsentBytes(of: session, stream) >= mostUnsent else {
             return session.ring.freeSpace
         }
         bytesArrived(on: id)
         guard session.reading == .wanted else { return 0 }
         session.reading = .awaitingDrain
-        http.connection.awaitDrain(of: stream, below: Self.mostUnsent / 2)
+        http.connection.awaitDrain(of: stream, below: mostUnsent / 2)
         return 0
+    }
+
+    /// Bytes of one tunnel that may wait to be sent for the first time.
+    var mostUnsent: Int {
+        let part = Self.mostUnsentTogether / max(1, bulkCount)
+        return min(max(part, Self.mostUnsentEach.lowerBound), Self.mostUnsentEach.upperBound)
     }
 
     /// Bytes that were read from TCP and never sent, those included that the stream was not given yet.
@@ -95,6 +101,8 @@ extension TunnelRelay {
         default: urgency = session.urgency
         }
         guard urgency != session.urgency else { return }
+        if session.urgency == .bulk { bulkCount -= 1 }
+        if urgency == .bulk { bulkCount += 1 }
         session.urgency = urgency
         http.connection.setUrgency(urgency, of: stream)
     }

@@ -24,10 +24,12 @@ public final class TunnelRelay {
     /// Bytes in a ring from which a tunnel counts as bulk, behind the others in the transport's schedule.
     static let bulkThreshold = 64 * 1024
 
-    /// Bytes read from TCP that may wait to be sent for the first time; then TCP is not read until half of them have left. Enough
-    /// for several batches, and so few that they are still in the processor's cache when they are sealed. What is in flight is
-    /// not counted, so the path may be as long as it likes.
-    static let mostUnsent = 256 * 1024
+    /// Bytes read from TCP that may wait to be sent for the first time, of all bulk tunnels together: so few that they are still in
+    /// the processor's cache when they are sealed. What is in flight is not counted, so the path may be as long as it likes.
+    static let mostUnsentTogether = 512 * 1024
+    /// The part of one tunnel; then its TCP is not read until half of it has left. However many they are, it is enough
+    /// for a batch, and to count as bulk.
+    static let mostUnsentEach = bulkThreshold...128 * 1024
 
     let http: HTTP3Connection
     let limits: Limits
@@ -48,6 +50,8 @@ public final class TunnelRelay {
     var reportsDue: Deque<(at: Instant, id: TunnelID)> = []
     /// When the latest input came.
     var latest = Instant.origin
+    /// Tunnels that count as bulk.
+    var bulkCount = 0
     /// What the driver is to do.
     var actions: Deque<TunnelAction> = []
 
@@ -78,6 +82,7 @@ extension TunnelRelay {
 
     func forget(_ session: TunnelSession) {
         giveRoomBack(of: session)
+        if session.urgency == .bulk { bulkCount -= 1 }
         sessions[session.id] = nil
         if let stream = session.stream { byStream[stream] = nil }
         if session.attachment != nil { forgotten.append(session.id) }

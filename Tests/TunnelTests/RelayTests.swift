@@ -74,8 +74,8 @@ struct RelayTests {
         app.sendsFin = true
         let ring = try #require(pair.client.relay.ring(of: id))
         pair.turn(.client)
-        let most = TunnelRelay.mostUnsent + pair.local.burst
-        #expect(ring.count >= TunnelRelay.mostUnsent && ring.count < most)
+        let most = TunnelRelay.mostUnsentEach.upperBound + pair.local.burst
+        #expect(ring.count >= TunnelRelay.mostUnsentEach.upperBound && ring.count < most)
         #expect(pair.client.relay.wantsBytes(id) == 0)
         // Reading goes on when half of it has left, and nothing is waited for in vain.
         let origin = try #require(pair.gateway.sockets.values.first)
@@ -87,6 +87,39 @@ struct RelayTests {
             #expect(pair.client.http.unsentBytes(on: stream) < most)
         }
         #expect(origin.received.count == 4 << 20 && origin.hasFin)
+    }
+
+    @Test("bulk tunnels share what may wait to be sent, and one alone has its whole part again", arguments: forms)
+    func sharedDrain(form: String) throws {
+        var limits = TunnelRelay.Limits()
+        limits.initialRing = limits.maximumRing
+        let pair = try pair(form, limits: limits)
+        let tunnels = (0..<16).map { _ in pair.open(buildServer) }
+        pair.run()
+        let relay = pair.client.relay
+        for tunnel in tunnels {
+            tunnel.tcp.outgoing = Array(repeating: 7, count: 1 << 20)
+            tunnel.tcp.sendsFin = true
+        }
+        pair.turn(.client)
+        let (least, most) = (TunnelRelay.mostUnsentEach.lowerBound, TunnelRelay.mostUnsentEach.upperBound)
+        let waiting = tunnels.compactMap { relay.ring(of: $0.id)?.count }.sorted()
+        #expect(relay.bulkCount == tunnels.count)
+        #expect(relay.mostUnsent == least)
+        // Each has its part as it was when it came.
+        #expect(waiting.count == tunnels.count && waiting.allSatisfy { $0 >= least })
+        #expect(try #require(waiting.first) < least + pair.local.burst)
+        #expect(try #require(waiting.last) < most + pair.local.burst)
+        #expect(waiting.reduce(0, +) < tunnels.count * most * 3 / 4)
+        let origins = pair.gateway.sockets.values
+        var turns = 0
+        while !origins.allSatisfy(\.hasFin), turns < 2_000 {
+            turns += 1
+            pair.run(turns: 1)
+        }
+        #expect(origins.allSatisfy { $0.received.count == 1 << 20 })
+        #expect(relay.bulkCount == 0)
+        #expect(relay.mostUnsent == most)
     }
 
     @Test("the last bytes and the end leave together, and whoever writes them knows that they are the last")
