@@ -152,7 +152,7 @@ public final class RelayDriver: TimerHandler, TunnelSideMover {
         if reading == .ended || ring.end > end { driven.needsService() }
     }
 
-    /// Why reading has ended for now.
+    /// Why reading has ended in this turn.
     private enum Reading: Hashable {
         /// Nothing is there, or nothing more is wanted in this turn.
         case paused

@@ -69,7 +69,7 @@ extension RingContent {
     mutating func endWriting(_ count: Int) {
         written = max(written, end + UInt64(count))
         commit(upTo: end + UInt64(count))
-        // An empty ring into which nothing came keeps no memory: its owner has nothing to say for now.
+        // An empty ring into which nothing came keeps no memory: its owner has nothing to say at present.
         if extent == 0 { becameEmpty() }
     }
 

@@ -167,7 +167,7 @@ public final class Stage {
         return failures + expectations.compactMap { $0.check(network) }
     }
 
-    /// Schedules for now what waits for a condition that holds; returns whether there was any.
+    /// Schedules for this moment what waits for a condition that holds; returns whether there was any.
     private func takeCues() -> Bool {
         guard !cues.isEmpty else { return false }
         var waiting: [Cue] = []

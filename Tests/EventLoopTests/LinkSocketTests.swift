@@ -111,15 +111,14 @@ struct LinkSocketTests {
     func refused(family: IPAddress.Family) throws {
         let loop = try EventLoop()
         let recorder = try ErrorRecorder()
-        let vacant = try BoundDatagramSocket(loopback(family))
-        vacant.close()
+        let vacant = try vacantAddress(family)
         let socket = try UDPSocket(loopback(family), on: loop, handler: recorder)
         defer { socket.close() }
         socket.reportsNetworkErrors = true
         let bytes = pattern(100)
-        _ = socket.send(bytes.span, segmentSize: 100, to: vacant.localAddress)
+        _ = socket.send(bytes.span, segmentSize: 100, to: vacant)
         #expect(loop.run { !recorder.errors.isEmpty })
-        #expect(recorder.errors == [SystemError(.connect, .address(vacant.localAddress), code: ECONNREFUSED)])
+        #expect(recorder.errors == [SystemError(.connect, .address(vacant), code: ECONNREFUSED)])
         #expect("\(recorder.errors)".contains("nothing listens there"))
         // Nothing is left that would wake the loop again and again.
         let turns = loop.turnCount
@@ -131,13 +130,12 @@ struct LinkSocketTests {
     func refusedSend() throws {
         let loop = try EventLoop()
         let recorder = try ErrorRecorder()
-        let vacant = try BoundDatagramSocket(loopback())
-        vacant.close()
+        let vacant = try vacantAddress()
         let socket = try UDPSocket(loopback(), on: loop, handler: recorder)
         defer { socket.close() }
         socket.reportsNetworkErrors = true
         let bytes = pattern(100)
-        let outcomes = (0..<2).map { _ in socket.send(bytes.span, segmentSize: 100, to: vacant.localAddress) }
+        let outcomes = (0..<2).map { _ in socket.send(bytes.span, segmentSize: 100, to: vacant) }
         #expect(outcomes.first == .sent && outcomes.last != .sent)
         #expect(loop.run { !recorder.errors.isEmpty })
         #expect(recorder.errors.first?.code == ECONNREFUSED)
@@ -147,16 +145,15 @@ struct LinkSocketTests {
     func ignored() throws {
         let loop = try EventLoop()
         let recorder = try ErrorRecorder()
-        let vacant = try BoundDatagramSocket(loopback())
-        vacant.close()
+        let vacant = try vacantAddress()
         let socket = try UDPSocket(loopback(), on: loop, handler: recorder)
         defer { socket.close() }
         let bytes = pattern(100)
         socket.reportsNetworkErrors = true
-        _ = socket.send(bytes.span, segmentSize: 100, to: vacant.localAddress)
+        _ = socket.send(bytes.span, segmentSize: 100, to: vacant)
         socket.reportsNetworkErrors = false
         for _ in 0..<5 {
-            let outcome = socket.send(bytes.span, segmentSize: 100, to: vacant.localAddress)
+            let outcome = socket.send(bytes.span, segmentSize: 100, to: vacant)
             #expect(outcome == .sent)
         }
         _ = socket.send(bytes.span, segmentSize: 100, to: socket.localAddress)

@@ -56,6 +56,13 @@ func loopback(_ family: IPAddress.Family = .ipv4, port: UInt16 = 0) -> NetworkAd
     NetworkAddress(.loopback(family), port: port)
 }
 
+/// A UDP address of this machine where nobody listens.
+func vacantAddress(_ family: IPAddress.Family = .ipv4) throws -> NetworkAddress {
+    let socket = try BoundDatagramSocket(loopback(family))
+    socket.close()
+    return socket.localAddress
+}
+
 /// Bytes that differ from place to place and from seed to seed. They repeat after a prime number of bytes.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var generator = SeededGenerator(seed: seed)

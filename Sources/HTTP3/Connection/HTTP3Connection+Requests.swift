@@ -5,7 +5,7 @@ public import QUIC
 public enum OpenOutcome: Hashable, Sendable {
     /// The request was sent on this stream.
     case opened(StreamID)
-    /// The peer allows no further stream for now; `.requestsAvailable` comes when it does.
+    /// The peer allows no further stream at present; `.requestsAvailable` comes when it does.
     case blocked
     /// This connection takes no requests any more: it is closed, or the peer is going away.
     case refused
