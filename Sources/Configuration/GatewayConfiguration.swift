@@ -31,7 +31,7 @@ public struct GatewayConfiguration: Hashable, Sendable {
     public var limits: Limits
     /// How long and how much a tunnel survives its connection.
     public var resumption: Resumption
-    /// Where metrics and the status page are served; `nil` for nowhere.
+    /// Where metrics are served over HTTP; `nil` when they are not.
     public var metrics: NetworkAddress?
     /// Replicas behind one name.
     public var origins: [Origin]

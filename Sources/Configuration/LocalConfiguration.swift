@@ -20,7 +20,7 @@ public struct LocalConfiguration: Hashable, Sendable {
     public var failover: Failover
     /// The congestion control of what is sent to gateways.
     public var congestion: CongestionAlgorithm
-    /// Where metrics and the status page are served; `nil` for nowhere.
+    /// The address that `[status]` names; nothing is served there, see Limits in README.md.
     public var status: NetworkAddress?
 
     /// A local port that leads to one origin, as `ssh -L` has it.

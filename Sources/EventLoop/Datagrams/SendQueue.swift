@@ -25,7 +25,10 @@ public struct SendQueue: ~Copyable {
     public init() {
         // Zeroed by the system, page by page as they are written to: while little is sent, that is the first one.
         let pages = unsafe mmap(nil, Self.capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { fatalError("no memory for datagrams") }
+        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else {
+            // As Swift's own allocations do: this is at the start of a worker, before any peer has been heard.
+            fatalError("cannot map \(Self.capacity) bytes for datagrams: raise the limit of this process's memory")
+        }
         unsafe memory = pages.bindMemory(to: UInt8.self, capacity: Self.capacity)
         unsafe entries = .allocate(capacity: Self.maximumEntries)
     }
