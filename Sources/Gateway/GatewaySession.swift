@@ -27,6 +27,8 @@ final class GatewaySession: ConnectionApplication {
     private var proven: (text: String, hash: TokenHash)?
     /// The user whose connection this is: the first who authenticated on it.
     private(set) var user: String?
+    /// The latest question whether the client is there.
+    private var question: LivenessQuestion?
 
     init(_ driven: DrivenConnection, worker: GatewayWorker) {
         self.driven = driven
@@ -118,6 +120,7 @@ final class GatewaySession: ConnectionApplication {
         if user == name { return true }
         guard worker.state.takeConnection(of: name) else {
             worker.log.warning("too many connections of a user", metadata: ["user": "\(name)", "client": "\(peer)"])
+            worker.tellAll(.roomWanted(user: name))
             return false
         }
         if let user {
@@ -216,7 +219,28 @@ final class GatewaySession: ConnectionApplication {
         worker.state.returnTunnel(of: name)
     }
 
+    /// Makes the client show that it is there, or lose the connection; the tunnels that can be resumed are held.
+    func askForSign() {
+        guard question?.isOpen != true else { return }
+        question = LivenessQuestion(driven, on: worker.loop, within: worker.patience) { [weak self] in
+            self?.unanswered()
+        }
+    }
+
+    private func unanswered() {
+        worker.log.info("a client does not answer", metadata: ["user": "\(user ?? "-")", "client": "\(peer)"])
+        close("the client does not answer")
+    }
+
+    /// Ends the connection, not its tunnels: those that can be resumed are held.
+    private func close(_ reason: String) {
+        driven.connection.close(
+            errorCode: HTTP3ErrorCode.tunnelDetached.rawValue, reason: reason, at: worker.loop.now)
+        driven.needsService()
+    }
+
     private func ended() {
+        question?.end()
         for dial in dials.values { dial.cancel() }
         dials = [:]
         for name in resumable.removeAll() { worker.forget(name) }
@@ -287,12 +311,8 @@ extension GatewaySession {
         guard server.relay.verdict(on: claim.request, to: claim.destination, for: id) == .resumed,
             let tunnel = server.relay.detach(id)
         else { return .conflict }
-        // A client whose last tunnel goes on elsewhere has left, or is a process that was killed: nobody will close this.
-        if server.relay.count == 0 {
-            driven.connection.close(
-                errorCode: HTTP3ErrorCode.tunnelDetached.rawValue, reason: "its tunnels go on elsewhere",
-                at: worker.loop.now)
-        }
+        // A client whose tunnels go on elsewhere has left, or is a process that was killed: nobody will close this.
+        if server.relay.count == 0 { close("its tunnels go on elsewhere") } else { askForSign() }
         driven.needsService()
         return .found(tunnel, relay.release(id), leave(id))
     }

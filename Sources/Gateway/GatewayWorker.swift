@@ -27,6 +27,8 @@ enum WorkerRequest: Sendable {
     case claim(TunnelClaim)
     /// What another worker says to such a wish of this one.
     case handedOver(TunnelHandover)
+    /// A user who has as many connections as allowed wants another one: those that are dead make room.
+    case roomWanted(user: String)
     /// A replica of a name is dead.
     case originDied(HostPort, Destination)
 }
@@ -46,6 +48,8 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
     let log: Logger
     let resolver: Resolver
     var limiter = FailureLimiter()
+    /// How long a client may be silent that was asked whether it is there.
+    var patience = LivenessQuestion.limit
     var counters = Counters()
     /// The worker's place among all.
     let index: Int
@@ -159,6 +163,7 @@ final class GatewayWorker: MailboxReceiver, ConnectionAcceptor {
         case .report(let number): reports.post(report(number))
         case .claim(let claim): hand(over: claim)
         case .handedOver(let handover): take(over: handover)
+        case .roomWanted(let user): for session in sessions.values where session.user == user { session.askForSign() }
         case .originDied(let replica, let name): origins.died(replica, of: name)
         }
     }

@@ -56,6 +56,64 @@ struct GatewayLimitTests {
         other.stop()
     }
 
+    @Test("clients that do not answer make room for another one, and keep what can be resumed; one that answers stays")
+    func deadConnections() throws {
+        let bench = try Bench()
+        bench.gateway.patience = .milliseconds(300)
+        var policy = bench.state.policy
+        policy.limits.connectionsPerUser = 2
+        bench.state.replace(policy)
+        let echo = try bench.echo()
+        let living = try bench.makeLinks([bench.invite])
+        let first = Asker(echo.destination)
+        living.open(first)
+        living.start()
+        #expect(bench.run { first.isOpened })
+        bench.links.start()
+        let control = try LocalControl(path: "\(bench.folder)/control", links: bench.links)
+        defer { control.close() }
+        let program = try LocalControlTests.tunnel(to: echo.port, bench)
+        // As a process is killed: nobody says anything, and nobody listens any more.
+        bench.links.sessions.first?.driver.shutDown()
+        let next = try bench.makeLinks([bench.invite])
+        next.start()
+        let refused = Asker(echo.destination)
+        next.open(refused)
+        #expect(bench.run { refused.failure == .connectionLimitReached })
+        #expect(bench.run { bench.gateway.held.count == 1 })
+        for links in [next, living] {
+            let welcome = Asker(echo.destination)
+            links.open(welcome)
+            #expect(bench.run { welcome.isOpened })
+        }
+        #expect(bench.gateway.counters.connectionsOpened == 3 && bench.gateway.counters.connectionsClosed == 1)
+        for links in [living, next] { links.stop() }
+        program.stream?.abort()
+    }
+
+    @Test("a connection that was left by some of its tunnels ends when its client does not answer")
+    func leftConnection() throws {
+        let bench = try Bench()
+        bench.gateway.patience = .milliseconds(300)
+        let echo = try bench.echo()
+        bench.links.start()
+        let control = try LocalControl(path: "\(bench.folder)/control", links: bench.links)
+        defer { control.close() }
+        let programs = try (0..<2).map { _ in try LocalControlTests.tunnel(to: echo.port, bench) }
+        #expect(bench.run { echo.streams.count == 2 })
+        let old = try #require(bench.link.session)
+        old.driver.shutDown()
+        old.detachTunnels()
+        // The next process has only one of them.
+        let lost = try #require(bench.link.held.all.first)
+        bench.link.held.abort(lost.tunnel.id)
+        bench.link.abandonSessions()
+        #expect(bench.run { bench.gateway.counters.tunnelsResumed == 1 && bench.gateway.held.count == 1 })
+        #expect(bench.gateway.counters.connectionsClosed == 1)
+        #expect(bench.link.session?.tunnelCount == 1)
+        for program in programs { program.stream?.abort() }
+    }
+
     @Test("a token that was right on the same connection is refused when its user is gone")
     func removedUser() throws {
         let bench = try Bench()
