@@ -120,7 +120,9 @@ final class GatewaySession: ConnectionApplication {
         if user == name { return true }
         guard worker.state.takeConnection(of: name) else {
             worker.log.warning("too many connections of a user", metadata: ["user": "\(name)", "client": "\(peer)"])
-            worker.tellAll(.roomWanted(user: name))
+            if worker.state.mayAskForRoom(of: name, every: worker.patience, at: worker.loop.now) {
+                worker.tellAll(.roomWanted(user: name))
+            }
             return false
         }
         if let user {

@@ -28,6 +28,8 @@ final class GatewayState: Sendable {
         var tunnels = 0
         /// Bytes of buffers beyond the first ones of each tunnel.
         var memory = 0
+        /// When connections that are dead were last asked to make room.
+        var askedForRoom: Instant?
     }
 
     private let policyBox: Mutex<Policy>
@@ -57,6 +59,16 @@ final class GatewayState: Sendable {
         usage.withLock { usage in
             usage[user, default: Usage()].connections -= 1
             Self.tidy(&usage, user)
+        }
+    }
+
+    /// Whether the user's connections are to be asked now whether their clients are there: once in `pause`, however often one more
+    /// is wanted.
+    func mayAskForRoom(of user: String, every pause: Interval, at now: Instant) -> Bool {
+        usage.withLock { usage in
+            if let last = usage[user]?.askedForRoom, now - last < pause { return false }
+            usage[user]?.askedForRoom = now
+            return true
         }
     }
 

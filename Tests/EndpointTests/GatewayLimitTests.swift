@@ -91,6 +91,16 @@ struct GatewayLimitTests {
         program.stream?.abort()
     }
 
+    @Test("connections are asked to make room once in a while, however often one more is wanted")
+    func askedForRoom() throws {
+        let state = try Bench().state
+        let (start, pause) = (Instant.origin + .seconds(1), Interval.seconds(5))
+        #expect(state.takeConnection(of: "me"))
+        #expect(state.mayAskForRoom(of: "me", every: pause, at: start))
+        #expect(!state.mayAskForRoom(of: "me", every: pause, at: start + pause - .nanoseconds(1)))
+        #expect(state.mayAskForRoom(of: "me", every: pause, at: start + pause))
+    }
+
     @Test("a connection that was left by some of its tunnels ends when its client does not answer")
     func leftConnection() throws {
         let bench = try Bench()
