@@ -16,8 +16,8 @@
 #                          beyond its goal is a failure then, whatever a single run may miss.
 #
 # A program whose cases measure time on a machine that does other things too sets `attempts`: a case that ends by `too_slow` is run
-# again after a pause, so often in all, and its line says so. What ends by `fail` fails. One whose cases measure none sets `jobs`:
-# so many are run at once, and their lines come in the order in which they end.
+# again after a pause, so often in all, and its line says so. What ends by `fail` fails. One whose cases measure none, or as tests allow
+# for what runs beside them, sets `jobs`: so many are run at once, and their lines come in the order in which they end.
 
 set -euo pipefail
 
